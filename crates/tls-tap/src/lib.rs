@@ -1,0 +1,14 @@
+//! Passive TLS 1.2 (RFC 5246) and 1.3 (RFC 8446) for bytes seen on the wire.
+//!
+//! Sans-IO: the caller hands in each side's bytes in order, a time and a [`KeyStore`]; a [`Reader`] gets the plaintext. The joint
+//! is a pull: the reader says which bytes it does not need, and records are opened only where they must be.
+
+#![forbid(unsafe_code)]
+
+mod chunk;
+mod reader;
+mod side;
+
+pub use chunk::Chunk;
+pub use reader::{Alert, Dark, Forged, Gap, Hello, Proof, Reader, Secured, Version};
+pub use side::Side;

@@ -1,0 +1,1 @@
+//! What events mean: cases, outcomes, counts. Knows events, never bytes.

@@ -1,0 +1,1 @@
+//! The order of the layers: TCP, TLS, HTTP. Segments in, events out; sans-IO.

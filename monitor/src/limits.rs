@@ -1,0 +1,80 @@
+//! Every cap of the program, in one value.
+
+use std::time::Duration;
+
+/// Every cap of the program. Overflow evicts the oldest, and is counted and shown; nothing here grows with the capture.
+///
+/// Caps that belong to flows hold for each of [`Limits::SHARDS`] shards, whose number does not depend on the number of threads, so that
+/// the same capture gives the same events on one thread and on many.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open flows a shard.
+    pub flows: usize,
+    /// Bytes that wait for a missing segment, one direction of one flow.
+    pub reassembly_flow: usize,
+    /// Bytes that wait for missing segments, all flows of a shard.
+    pub reassembly_shard: usize,
+    /// Pieces that wait for a missing segment, one direction of one flow.
+    pub reassembly_pieces: usize,
+    /// Flow without a packet for this long: forgotten (capture time).
+    pub flow_idle: Duration,
+    /// Half-open flow (SYN without payload) without a packet for this long: forgotten (capture time).
+    pub half_open_idle: Duration,
+    /// Encrypted bytes held back while a key is missing, one direction of one flow.
+    pub held_flow: usize,
+    /// Encrypted bytes held back while keys are missing, all flows of a shard.
+    pub held_shard: usize,
+    /// Secrets in the key store (client randoms).
+    pub secrets: usize,
+    /// Trials of a joined-late search, the whole replay.
+    pub late_trials: u64,
+    /// IP datagrams in reassembly from fragments.
+    pub fragments: usize,
+    /// Bytes of IP fragments.
+    pub fragment_bytes: usize,
+    /// HTTP/1 header section.
+    pub http1_head: usize,
+    /// Open cases.
+    pub cases: usize,
+    /// Requests remembered as candidates for a retry.
+    pub candidates: usize,
+    /// Resets that one case lists by id; more are counted.
+    pub case_resets: usize,
+    /// Distinct paths, hosts and clients counted for the summary.
+    pub top: usize,
+    /// Anomaly, gap and dark events of one connection that are written; more are counted.
+    pub notes_per_connection: u32,
+    /// HTTP/2 caps.
+    pub h2: h2_tap::Limits,
+}
+
+impl Limits {
+    /// Shards that flows are spread over, whatever the number of threads.
+    pub const SHARDS: usize = 8;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 16_384,
+            reassembly_flow: 512 << 10,
+            reassembly_shard: 2 << 20,
+            reassembly_pieces: 1_024,
+            flow_idle: Duration::from_secs(3_600),
+            half_open_idle: Duration::from_secs(30),
+            held_flow: 64 << 10,
+            held_shard: 1 << 20,
+            secrets: 200_000,
+            late_trials: 1 << 28,
+            fragments: 1_024,
+            fragment_bytes: 4 << 20,
+            http1_head: 32 << 10,
+            cases: 65_536,
+            candidates: 65_536,
+            case_resets: 64,
+            top: 4_096,
+            notes_per_connection: 16,
+            h2: h2_tap::Limits::default(),
+        }
+    }
+}

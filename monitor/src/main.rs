@@ -1,0 +1,3 @@
+//! The program `h2watch`.
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! The words that the parts share: times, connections, requests, events from `flow`, findings from `detect`.
+
+mod connection;
+mod event;
+mod finding;
+mod packet;
+mod request;
+mod stats;
+mod time;
+
+pub use connection::{ConnectionId, Endpoints, Protocol};
+pub use event::{
+    CloseHow, DarkWhy, Event, Exchange, ExchangeEnd, ExchangeId, GapWhere, GoAwaySeen, HelloSeen, Kind, ResetSeen,
+    SecuredSeen,
+};
+pub use finding::{
+    Basis, CaseFinding, CaseKind, DarkFinding, Finding, Frame, OriginErrorFinding, Outcome, ResetFinding, Retry,
+    RetryResult, SuspectedFinding, Why,
+};
+pub use h2_tap::{ErrorCode, Phase, Side};
+pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags};
+pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
+pub use stats::{
+    CaseCounts, ConnectionStats, Histogram, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst,
+};
+pub use time::Time;

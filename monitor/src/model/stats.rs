@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{
+    Basis, CaseKind, CloseHow, Edge, ErrorCode, Outcome, PacketCounts, Phase, Protocol, RetryResult, Side, Time, Why,
+};
+
+/// Every count that the outputs show. The text summary, the JSON summary and the metrics are views of it.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Packets and what became of them.
+    pub packets: PacketCounts,
+    /// Time of the first and the last packet.
+    pub span: Option<(Time, Time)>,
+    /// What the input was and what was wrong with it.
+    pub input: InputStats,
+    /// Key material.
+    pub keys: KeyStats,
+    /// Connections.
+    pub connections: ConnectionStats,
+    /// Requests by protocol.
+    pub requests: BTreeMap<Protocol, u64>,
+    /// Final responses by protocol and status class (1 to 5; 0 when the status could not be decoded).
+    pub responses: BTreeMap<(Protocol, u8), u64>,
+    /// Resets: frame name, code, sender, phase.
+    pub resets: BTreeMap<(&'static str, ErrorCode, Side, Phase), u64>,
+    /// Resets that rest on bytes that could not be authenticated.
+    pub unverified_resets: u64,
+    /// Cases.
+    pub cases: BTreeMap<(CaseKind, Outcome, Option<Edge>), u64>,
+    /// Cases by basis.
+    pub bases: BTreeMap<(CaseKind, Basis), u64>,
+    /// Unknown outcomes by reason.
+    pub unknown: BTreeMap<(CaseKind, Why), u64>,
+    /// Retries by protocol and result.
+    pub retries: BTreeMap<(Protocol, RetryResult), u64>,
+    /// 5xx that the origin itself answered, by status.
+    pub origin_errors: BTreeMap<u16, u64>,
+    /// Suspected downgrades of unreadable connections.
+    pub suspected: u64,
+    /// Gaps by where they were noticed, and their bytes.
+    pub gaps: BTreeMap<&'static str, (u64, u64)>,
+    /// Anomalies by name.
+    pub anomalies: BTreeMap<&'static str, u64>,
+    /// Things dropped at a cap, by cap.
+    pub capped: BTreeMap<&'static str, u64>,
+    /// From request to reset.
+    pub reset_age: Histogram,
+    /// From reset to retry.
+    pub retry_delay: Histogram,
+    /// Cases by path, host and client: what the summary calls worst.
+    pub worst: Worst,
+    /// Cases over time.
+    pub timeline: Timeline,
+}
+
+/// What the input was.
+#[derive(Clone, Debug, Default)]
+pub struct InputStats {
+    /// Files, or 1 for standard input.
+    pub files: u64,
+    /// Damage: one clear line each (at most 16), for example "x.pcap: cut off at byte 4711".
+    pub damage: Vec<String>,
+    /// Packets that sources said they lost.
+    pub lost: u64,
+}
+
+/// Key material.
+#[derive(Clone, Debug, Default)]
+pub struct KeyStats {
+    /// Lines that held a secret.
+    pub secrets: u64,
+    /// Lines that could not be read, by file and line number (at most 16), and how many.
+    pub malformed: (Vec<String>, u64),
+    /// NUL bytes passed over.
+    pub holes: u64,
+    /// Connections (client randoms) that the secrets are for.
+    pub randoms: u64,
+    /// Connections whose key was found.
+    pub matched: u64,
+    /// Connections joined late whose secret was found by search.
+    pub found_late: u64,
+    /// Trials of that search.
+    pub trials: u64,
+    /// The search ended at its budget.
+    pub exhausted: bool,
+}
+
+/// Connections.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionStats {
+    /// All.
+    pub total: u64,
+    /// By application protocol, as soon as known.
+    pub protocols: BTreeMap<Protocol, u64>,
+    /// By TLS version.
+    pub versions: BTreeMap<&'static str, u64>,
+    /// By how they ended ([`CloseHow`] without its side).
+    pub closed: BTreeMap<&'static str, u64>,
+    /// Whose start was not in the capture.
+    pub joined_late: u64,
+    /// Not readable at some time, by reason.
+    pub dark: BTreeMap<&'static str, u64>,
+    /// Payload bytes.
+    pub bytes: u64,
+    /// Payload bytes that could not be read, on connections that are or may be HTTP.
+    pub unread: u64,
+}
+
+impl CloseHow {
+    /// The name in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fin(_) => "fin",
+            Self::Rst(_) => "rst",
+            Self::Alert(..) => "alert",
+            Self::Reused => "reused",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+            Self::InputEnded => "input_ended",
+        }
+    }
+}
+
+/// A histogram of spans with fixed bounds.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    /// Counts of each bound of [`Histogram::BOUNDS`], not cumulative, and one more above the last.
+    pub counts: [u64; 13],
+    /// Sum.
+    pub sum: Duration,
+}
+
+impl Histogram {
+    /// Upper bounds in seconds.
+    pub const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
+
+    /// Adds one.
+    pub fn record(&mut self, span: Duration) {
+        let at = Self::BOUNDS.iter().position(|&bound| span.as_secs_f64() <= bound).unwrap_or(Self::BOUNDS.len());
+        if let Some(count) = self.counts.get_mut(at) {
+            *count += 1;
+        }
+        self.sum = self.sum.saturating_add(span);
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// Cases by what they hit; at most [`Limits::top`](crate::limits::Limits::top) each.
+#[derive(Clone, Debug, Default)]
+pub struct Worst {
+    /// By method and path without query.
+    pub paths: BTreeMap<String, CaseCounts>,
+    /// By host.
+    pub hosts: BTreeMap<String, CaseCounts>,
+    /// By client address without port, or the edge's name behind a CDN.
+    pub clients: BTreeMap<String, CaseCounts>,
+    /// By server.
+    pub servers: BTreeMap<SocketAddr, CaseCounts>,
+}
+
+/// Cases of one thing by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CaseCounts {
+    /// Of kind downgrade.
+    pub downgrade: u64,
+    /// Of kind failure.
+    pub failure: u64,
+    /// Whose visitor was failed: given up or truncated.
+    pub failed: u64,
+}
+
+/// Cases over time, in equal steps that widen as the capture goes on: never more than 60.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Start of the first step.
+    pub start: Time,
+    /// Length of a step.
+    pub step: Duration,
+    /// Requests, downgrade cases and failure cases in each step.
+    pub steps: Vec<(u64, u64, u64)>,
+}
+
+/// What a replay says in its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Enough was seen, and no case.
+    Nothing,
+    /// A case of either kind.
+    Found,
+    /// No case, but too little was seen to say "nothing".
+    Inconclusive(Unsure),
+}
+
+/// Why a verdict is inconclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsure {
+    /// No packets.
+    Empty,
+    /// No HTTP request could be seen at all.
+    NoHttp,
+    /// Too large a share of connections that may be HTTP could not be read.
+    Dark,
+    /// Too much was lost.
+    Lost,
+    /// Something looked like a downgrade but could not be read.
+    Suspected,
+}

@@ -1,0 +1,1 @@
+//! Link, IP and TCP headers: packets in, segments out; sans-IO.

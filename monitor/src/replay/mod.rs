@@ -1,0 +1,1 @@
+//! Runs a capture through the pipeline, on one thread or several.

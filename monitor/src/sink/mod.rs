@@ -1,0 +1,1 @@
+//! Findings and counts out: text, JSON, events, metrics.
