@@ -1,0 +1,142 @@
+//! `cargo xtask bench`: h2watch beside tshark on the same files, in turn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use h2watch_tests::traffic::{Corpus, large, small};
+
+use crate::measure::{Cost, run};
+
+const SEED: u64 = 7;
+
+/// A corpus on disk.
+pub struct Written {
+    name: String,
+    capture: PathBuf,
+    keys: PathBuf,
+    requests: u64,
+    refused: u64,
+}
+
+fn make(kind: &str, requests: u64) -> Result<Corpus, String> {
+    match kind {
+        "large" => Ok(large(requests, 1_448, SEED)),
+        "large64k" => Ok(large(requests, 64_000, SEED)),
+        "small" => Ok(small(requests, 16, SEED)),
+        _ => Err(format!("no such corpus: {kind} (large, large64k, small)")),
+    }
+}
+
+/// Writes a corpus into `dir`.
+pub fn write_corpus(kind: &str, count: &str, dir: &Path) -> Result<Written, String> {
+    let requests = count.parse().map_err(|_| format!("not a number of requests: {count}"))?;
+    let corpus = make(kind, requests)?;
+    fs::create_dir_all(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+    let write = |path: PathBuf, bytes: &[u8]| match fs::write(&path, bytes) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(format!("cannot write {}: {error}", path.display())),
+    };
+    Ok(Written {
+        name: kind.to_owned(),
+        capture: write(dir.join(format!("{kind}.pcap")), &corpus.packets.bytes)?,
+        keys: write(dir.join(format!("{kind}.keys")), corpus.keys.as_bytes())?,
+        requests: corpus.requests,
+        refused: corpus.refused,
+    })
+}
+
+fn h2watch(corpus: &Written) -> Command {
+    let mut command = Command::new("target/release/h2watch");
+    command.arg("replay").arg(&corpus.capture).arg("--keylog").arg(&corpus.keys);
+    command
+}
+
+/// tshark's fastest ways to find the same frames: matches only, no name look-ups; with and without the dissectors that the capture
+/// does not need.
+fn tshark(corpus: &Written, fewer: bool) -> Command {
+    let mut command = Command::new("tshark");
+    command.arg("-n").arg("-r").arg(&corpus.capture);
+    command.arg("-o").arg(format!("tls.keylog_file:{}", corpus.keys.display()));
+    command.args(["-Y", "http2.rst_stream.error or http2.goaway.error"]);
+    if fewer {
+        command.arg("--disable-all-protocols");
+        for protocol in ["frame", "eth", "ethertype", "ip", "tcp", "tls", "http2"] {
+            command.args(["--enable-protocol", protocol]);
+        }
+    }
+    command
+}
+
+fn best(runs: usize, mut one: impl FnMut() -> Result<Cost, String>) -> Result<Vec<Cost>, String> {
+    let mut costs = (0..runs).map(|_| one()).collect::<Result<Vec<_>, _>>()?;
+    costs.sort_by_key(|cost| cost.wall);
+    Ok(costs)
+}
+
+fn measured(command: &mut Command, accept: impl Fn(Option<i32>) -> bool) -> Result<Cost, String> {
+    let cost = run(command).map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if accept(cost.status.code()) { Ok(cost) } else { Err(format!("{command:?} ended with {}", cost.status)) }
+}
+
+fn row(name: &str, costs: &[Cost]) -> f64 {
+    let (first, middle, last) = (costs[0], costs[costs.len() / 2], costs[costs.len() - 1]);
+    let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
+    println!(
+        "  {name:<24} {:>9.1} ms (min {:.1}, max {:.1})   cpu {:>9.1} ms   peak {:>7.1} MiB",
+        middle.wall.as_secs_f64() * 1e3,
+        first.wall.as_secs_f64() * 1e3,
+        last.wall.as_secs_f64() * 1e3,
+        middle.cpu.as_secs_f64() * 1e3,
+        memory as f64 / f64::from(1 << 20),
+    );
+    middle.wall.as_secs_f64()
+}
+
+/// Runs the benchmark.
+pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
+    let built = Command::new("cargo").args(["build", "--release", "--package", "h2watch"]).status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err("cargo build --release failed".to_owned());
+    }
+    let with_tshark = Command::new("tshark").arg("--version").output().is_ok();
+    if !with_tshark {
+        println!("tshark is not installed: no ratio (apt-get install tshark)");
+    }
+    let scale = if quick { 10 } else { 1 };
+    for (kind, requests) in [("large", 18_000), ("large64k", 18_000), ("small", 300_000)] {
+        let corpus = write_corpus(kind, &(requests / scale).to_string(), dir)?;
+        let bytes = fs::metadata(&corpus.capture).map(|data| data.len()).unwrap_or(0);
+        println!(
+            "{}: {:.1} MB, {} requests, {} refused",
+            corpus.name,
+            bytes as f64 / 1e6,
+            corpus.requests,
+            corpus.refused
+        );
+        measured(&mut h2watch(&corpus), |code| code == Some(1))?;
+        let ours = best(5, || measured(&mut h2watch(&corpus), |code| code == Some(1)))?;
+        let one = best(5, || measured(h2watch(&corpus).args(["--threads", "1"]), |code| code == Some(1)))?;
+        let us = row("h2watch", &ours);
+        row("h2watch --threads 1", &one);
+        if with_tshark {
+            let runs = if quick { 1 } else { 2 };
+            let all = best(runs, || measured(&mut tshark(&corpus, false), |code| code == Some(0)))?;
+            let fewer = best(runs, || measured(&mut tshark(&corpus, true), |code| code == Some(0)))?;
+            let them = row("tshark -Y", &all).min(row("tshark -Y, 7 dissectors", &fewer));
+            println!("  ratio to the faster tshark: {:.0}x", them / us);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the arguments of `bench`.
+pub fn run_arguments(arguments: &[&str]) -> Result<(), String> {
+    match arguments {
+        [] => run_all(false, Path::new("target/bench")),
+        ["--quick"] => run_all(true, Path::new("target/bench")),
+        ["--quick", dir] => run_all(true, Path::new(dir)),
+        [dir] => run_all(false, Path::new(dir)),
+        _ => Err(format!("bench takes [--quick] [DIR], not {}", arguments.join(" "))),
+    }
+}

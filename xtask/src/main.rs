@@ -1,0 +1,34 @@
+//! Developer commands: `cargo xtask help`.
+
+mod bench;
+mod measure;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
+  corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["bench", rest @ ..] => bench::run_arguments(rest),
+        ["corpus", kind, count, dir] => bench::write_corpus(kind, count, dir.as_ref()).map(drop),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("no such command: {}\n{HELP}", arguments.join(" "))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
