@@ -37,7 +37,6 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<ReplayOptions, Exit
     let args::Command::Replay(args) = cli.command;
     ReplayOptions::from_args(args).map_err(|message| {
         complain(&message);
-        complain("`h2watch replay --help` says more");
         Exit::Usage
     })
 }

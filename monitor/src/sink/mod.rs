@@ -5,7 +5,11 @@ mod json;
 mod metrics;
 mod printable;
 mod progress;
+#[cfg(test)]
+mod samples;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod text;
 mod view;
 mod words;

@@ -110,14 +110,14 @@ impl Page {
         }
         let right = |column: usize| rows.first().and_then(|row| row.get(column)).is_some_and(|cell| cell.right);
         let titles = header.iter().enumerate();
-        let titles = titles.map(|(at, title)| Cell { text: (*title).into(), style: DIM, right: right(at) }).collect();
-        self.cells(&widths, &titles);
+        let titles = titles.map(|(at, title)| Cell { text: (*title).into(), style: DIM, right: right(at) });
+        self.cells(&widths, &titles.collect::<Vec<_>>());
         for row in rows {
             self.cells(&widths, row);
         }
     }
 
-    fn cells(&mut self, widths: &[usize], row: &Vec<Cell>) {
+    fn cells(&mut self, widths: &[usize], row: &[Cell]) {
         self.pad(INDENT);
         for (at, (cell, &width)) in row.iter().zip(widths).enumerate() {
             let text = self.cut(&cell.text, width);

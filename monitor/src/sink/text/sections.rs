@@ -152,10 +152,12 @@ pub(super) fn timeline(page: &mut Page, stats: &Stats) {
         return;
     }
     page.heading("Timeline", &format!("each column is {}, from {}", span(line.step), line.start));
-    let rows: [(&str, anstyle::Style, fn(&(u64, u64, u64)) -> u64); 3] =
-        [("requests", PLAIN, |step| step.0), ("downgrades", BAD, |step| step.1), ("failures", BAD, |step| step.2)];
-    for (label, style, of) in rows {
-        let counts: Vec<u64> = line.steps.iter().map(of).collect();
+    let counts = |of: fn((u64, u64, u64)) -> u64| -> Vec<u64> { line.steps.iter().copied().map(of).collect() };
+    for (label, style, counts) in [
+        ("requests", PLAIN, counts(|step| step.0)),
+        ("downgrades", BAD, counts(|step| step.1)),
+        ("failures", BAD, counts(|step| step.2)),
+    ] {
         let most = counts.iter().copied().max().unwrap_or(0);
         if most > 0 {
             let bars: String = counts.iter().map(|&count| bar(count, most, page.layout.unicode)).collect();
