@@ -69,6 +69,11 @@ where
     for damage in &stats.input.damage {
         complain(damage);
     }
+    if stats.keys.randoms > 0 && stats.keys.matched == 0 {
+        complain(
+            "no key belongs to a connection of this capture: give the key log of the same process and the same time",
+        );
+    }
     match outputs.finish(&stats, verdict) {
         Ok(()) => Exit::of(verdict, !stats.input.damage.is_empty()),
         Err(failures) => {

@@ -165,3 +165,10 @@ fn metrics_that_cannot_be_written_leave_nothing_behind() {
     let message = metrics::write(&folder.path().join("no/such.prom"), &samples::stats()).unwrap_err();
     assert!(message.contains("no/such.prom: "), "{message}");
 }
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let broken = |kind: std::io::ErrorKind| super::failure("cannot write", Err(kind.into()));
+    assert_eq!(broken(std::io::ErrorKind::BrokenPipe), None);
+    assert!(broken(std::io::ErrorKind::StorageFull).is_some_and(|line| line.starts_with("cannot write: ")));
+}

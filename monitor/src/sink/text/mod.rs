@@ -1,5 +1,6 @@
 //! `--format text`: the summary for people. The verdict first, then what it rests on, then what could not be seen.
 
+mod coverage;
 mod layout;
 mod notes;
 mod page;

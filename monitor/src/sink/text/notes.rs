@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::Layout;
-use super::page::{Cell, DIM, PLAIN, Page, grouped, size, span};
-use super::{sections, verdict};
+use super::page::{Cell, DIM, PLAIN, Page, grouped, moment, size, span};
+use super::{coverage, sections, verdict};
 use crate::model::{CaseFinding, ConnectionId, DarkWhy, Finding, Outcome, Side, Stats, Time, Verdict};
 use crate::sink::{printable, words};
 
@@ -94,8 +94,8 @@ impl Report {
         sections::timeline(&mut page, stats);
         sections::worst(&mut page, stats);
         sections::suspected(&mut page, stats);
-        sections::seen(&mut page, stats);
-        sections::unseen(&mut page, stats);
+        coverage::seen(&mut page, stats);
+        coverage::unseen(&mut page, stats);
         self.connections(&mut page);
         page.finish()
     }
@@ -110,7 +110,7 @@ impl Report {
             .iter()
             .map(|case| {
                 vec![
-                    Cell::text(case.began.to_string()),
+                    Cell::text(moment(case.began)),
                     Cell::text(format!("c{}", case.id)),
                     Cell::text(words::kind(case.kind)),
                     Cell::text(words::outcome(case.outcome)),
@@ -120,7 +120,7 @@ impl Report {
                 ]
             })
             .collect();
-        page.table(&["first reset or end", "case", "kind", "outcome", "resets", "client", "request"], &rows);
+        page.table(&["began (UTC)", "case", "kind", "outcome", "resets", "client", "request"], &rows);
     }
 
     fn connections(&self, page: &mut Page) {
@@ -136,7 +136,7 @@ impl Report {
             let start = of.notes.first().map_or(Time(0), |note| note.0);
             for (time, note) in &of.notes {
                 let after = match time.since(start) {
-                    zero if zero.is_zero() => time.to_string(),
+                    zero if zero.is_zero() => moment(*time),
                     later => format!("+{}", span(later)),
                 };
                 page.paragraph(6, PLAIN, &format!("{note}, {after}"));

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::Layout;
+use crate::model::Time;
 
 pub(super) const PLAIN: Style = Style::new();
 pub(super) const BOLD: Style = Style::new().bold();
@@ -130,6 +131,7 @@ impl Page {
                 self.pad(if cell.right { 2 } else { fill.saturating_add(2) });
             }
         }
+        self.out.truncate(self.out.trim_end_matches(' ').len());
         self.out.push('\n');
     }
 
@@ -154,8 +156,10 @@ impl Page {
     }
 
     fn styled(&mut self, style: Style, text: &str) {
-        // Into memory: cannot fail.
-        let _ = write!(self.out, "{style}{text}{style:#}");
+        if !text.is_empty() {
+            // Into memory: cannot fail.
+            let _ = write!(self.out, "{style}{text}{style:#}");
+        }
     }
 
     fn pad(&mut self, n: usize) {
@@ -220,10 +224,18 @@ pub(super) fn size(bytes: u64) -> String {
 /// A span in a unit that reads well.
 pub(super) fn span(span: std::time::Duration) -> String {
     let seconds = span.as_secs_f64();
-    match seconds {
-        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
-        s if s < 120.0 => format!("{s:.1} s"),
-        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
+    let (value, unit) = match seconds {
+        s if s < 1.0 => (s * 1e3, "ms"),
+        s if s < 120.0 => (s, "s"),
+        s if s < 7200.0 => (s / 60.0, "min"),
+        s => (s / 3600.0, "h"),
+    };
+    let value = format!("{value:.1}");
+    format!("{} {unit}", value.strip_suffix(".0").unwrap_or(&value))
+}
+
+/// A time as people write it: UTC, to the millisecond.
+pub(super) fn moment(time: Time) -> String {
+    let text = time.to_string();
+    text.get(..23).map_or_else(|| text.clone(), |short| short.replace('T', " "))
 }

@@ -1,9 +1,9 @@
-//! What stands below the verdict, a section each. A section without content is left out, but what was seen and not seen never is.
+//! What stands below the verdict, a section each. A section without content is left out.
 
 use std::collections::BTreeMap;
 
-use super::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, WARN, counted, grouped, size, span};
-use crate::model::{CaseCounts, CaseKind, Edge, ErrorCode, Outcome, Stats};
+use super::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, WARN, counted, grouped, moment, span};
+use crate::model::{CaseCounts, CaseKind, Edge, ErrorCode, Outcome, Stats, Why};
 use crate::sink::printable;
 use crate::sink::summary::top;
 use crate::sink::words::{self, KINDS, OUTCOMES};
@@ -44,7 +44,7 @@ pub(super) fn cases(page: &mut Page, stats: &Stats) {
     let retries = stats
         .retries
         .iter()
-        .map(|((protocol, result), &n)| (format!("{} {}", protocol.name(), words::result(*result)), n));
+        .map(|((protocol, result), &n)| (format!("over {} {}", protocol.name(), words::result(*result)), n));
     parts_row(page, "retries", retries);
     if let Some(text) = spread(&stats.retry_delay.counts) {
         page.row("retry after", PLAIN, &text);
@@ -54,24 +54,51 @@ pub(super) fn cases(page: &mut Page, stats: &Stats) {
         "rests on",
         stats.bases.iter().map(|((kind, basis), &n)| (format!("{} ({})", words::basis(*basis), words::kind(*kind)), n)),
     );
-    parts_row(
-        page,
-        "unknown, for",
-        stats.unknown.iter().map(|((kind, why), &n)| (format!("{} ({})", words::why(*why), words::kind(*kind)), n)),
-    );
+    let mut unknown: BTreeMap<Why, u64> = BTreeMap::new();
+    for (&(_, why), &count) in &stats.unknown {
+        let sum = unknown.entry(why).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    for (why, count) in unknown {
+        page.row("unknown", WARN, &format!("{} {}: {}", grouped(count), words::why(why), doubt(why)));
+    }
     let mut edges: BTreeMap<&str, u64> = BTreeMap::new();
     for (&(_, _, edge), &count) in &stats.cases {
         let sum = edges.entry(edge.map_or("no edge recognised", Edge::name)).or_default();
         *sum = sum.saturating_add(count);
     }
     parts_row(page, "edge", edges.into_iter().map(|(edge, n)| (edge.to_owned(), n)));
-    if sum(CaseKind::Downgrade, Outcome::GivenUp) > 0 {
-        page.row(
-            "documented",
-            DIM,
-            "by Cloudflare for its Gateway, not of this capture: it does not ask again over HTTP/1.1 and answers 502; advice: turn \
-             HTTP/2 to the origin off.",
-        );
+    known_of_edges(page, stats);
+}
+
+/// Why an outcome is unknown, and what would tell.
+fn doubt(why: Why) -> &'static str {
+    match why {
+        Why::InputEnded => "the capture ended before a retry could be ruled out; capture some seconds more",
+        Why::ClientBlind => "the same client had connections that could not be read; see \"Not seen\"",
+        Why::Ambiguous => "several later requests fit equally; a request id header at the edge would tell them apart",
+        Why::OtherOrigin => "a CDN may have asked another origin; its own log knows",
+        Why::RequestUnseen => "the request itself could not be read, so its retry cannot be told",
+        Why::Cap => "too many cases at once, some were dropped",
+    }
+}
+
+/// What edges like those that gave up are known to do: told apart from what this capture shows.
+fn known_of_edges(page: &mut Page, stats: &Stats) {
+    let gave_up = |wanted: fn(Option<Edge>) -> bool| {
+        stats.cases.iter().any(|(&(kind, outcome, edge), &count)| {
+            (kind, outcome) == (CaseKind::Downgrade, Outcome::GivenUp) && count > 0 && wanted(edge)
+        })
+    };
+    if gave_up(|edge| edge == Some(Edge::Cloudflare)) {
+        let text = "(not of this capture) Cloudflare Gateway does not ask again over HTTP/1.1 and answers 502; its advice is to \
+                    turn HTTP/2 to the origin off. What Cloudflare's CDN does was not verified.";
+        page.row("documented", DIM, text);
+    }
+    if gave_up(|edge| matches!(edge, None | Some(Edge::Proxy))) {
+        let text = "(not of this capture) HAProxy, YARP and Apache mod_proxy_http2 answered the visitor 502, nghttpx closed \
+                    without an answer.";
+        page.row("in tests", DIM, text);
     }
 }
 
@@ -118,30 +145,27 @@ pub(super) fn worst(page: &mut Page, stats: &Stats) {
         return;
     }
     page.heading("Worst", "cases by what they hit");
-    worst_list(page, "path", &worst.paths);
-    worst_list(page, "host", &worst.hosts);
-    worst_list(page, "client", &worst.clients);
-    worst_list(page, "server", &worst.servers);
+    let mut rows = Vec::new();
+    worst_rows(&mut rows, "path", &worst.paths);
+    worst_rows(&mut rows, "host", &worst.hosts);
+    worst_rows(&mut rows, "client", &worst.clients);
+    worst_rows(&mut rows, "server", &worst.servers);
+    page.table(&["failed", "downgrades", "failures", "", ""], &rows);
 }
 
-fn worst_list<K: Ord + ToString>(page: &mut Page, what: &str, counts: &BTreeMap<K, CaseCounts>) {
-    if counts.is_empty() {
-        return;
-    }
-    let rows: Vec<Vec<Cell>> = top(counts, WORST)
-        .into_iter()
-        .map(|(name, counts)| {
-            vec![
-                Cell::number(counts.failed).style(BAD),
-                Cell::number(counts.downgrade),
-                Cell::number(counts.failure),
-                Cell::text(printable(&name.to_string())),
-            ]
-        })
-        .collect();
-    page.table(&["failed", "downgrades", "failures", what], &rows);
-    if counts.len() > WORST {
-        page.paragraph(2, DIM, &format!("and {} more", grouped(counts.len().saturating_sub(WORST) as u64)));
+fn worst_rows<K: Ord + ToString>(rows: &mut Vec<Vec<Cell>>, what: &str, counts: &BTreeMap<K, CaseCounts>) {
+    let mut what = match counts.len().saturating_sub(WORST) {
+        0 => what.to_owned(),
+        more => format!("{what} (and {} more)", grouped(more as u64)),
+    };
+    for (name, counts) in top(counts, WORST) {
+        rows.push(vec![
+            Cell::number(counts.failed).style(BAD),
+            Cell::number(counts.downgrade),
+            Cell::number(counts.failure),
+            Cell::text(std::mem::take(&mut what)).style(DIM),
+            Cell::text(printable(&name.to_string())),
+        ]);
     }
 }
 
@@ -151,7 +175,7 @@ pub(super) fn timeline(page: &mut Page, stats: &Stats) {
     if line.steps.is_empty() {
         return;
     }
-    page.heading("Timeline", &format!("each column is {}, from {}", span(line.step), line.start));
+    page.heading("Timeline", &format!("each column is {}, from {} UTC", span(line.step), moment(line.start)));
     let counts = |of: fn((u64, u64, u64)) -> u64| -> Vec<u64> { line.steps.iter().copied().map(of).collect() };
     for (label, style, counts) in [
         ("requests", PLAIN, counts(|step| step.0)),
@@ -190,158 +214,8 @@ pub(super) fn suspected(page: &mut Page, stats: &Stats) {
     page.paragraph(2, WARN, &text);
 }
 
-/// What the capture showed.
-pub(super) fn seen(page: &mut Page, stats: &Stats) {
-    page.heading("Seen", "on the wire");
-    if let Some((from, to)) = stats.span {
-        page.row("capture", PLAIN, &format!("{from} to {to} ({})", span(to.since(from))));
-    }
-    let packets = &stats.packets;
-    page.row(
-        "packets",
-        PLAIN,
-        &format!("{} ({}), {} of them TCP", grouped(packets.packets), size(packets.bytes), grouped(packets.tcp)),
-    );
-    let seen = &stats.connections;
-    let mut text = grouped(seen.total);
-    let protocols = joined(seen.protocols.iter().map(|(protocol, &n)| (protocol.name().to_owned(), n)));
-    if !protocols.is_empty() {
-        text = format!("{text}: {protocols}");
-    }
-    if seen.joined_late > 0 {
-        text = format!("{text}; {} already open when the capture began", grouped(seen.joined_late));
-    }
-    page.row("connections", PLAIN, &text);
-    parts_row(page, "TLS", seen.versions.iter().map(|(version, &n)| ((*version).to_owned(), n)));
-    parts_row(page, "requests", stats.requests.iter().map(|(protocol, &n)| (protocol.name().to_owned(), n)));
-    let answers = stats.responses.iter();
-    parts_row(
-        page,
-        "responses",
-        answers.map(|((protocol, class), &n)| (format!("{} {}", protocol.name(), words::class(*class)), n)),
-    );
-    let errors: u64 = stats.origin_errors.values().sum();
-    if errors > 0 {
-        let by_status = joined(stats.origin_errors.iter().map(|(status, &n)| (status.to_string(), n)));
-        page.row(
-            "5xx",
-            BAD,
-            &format!(
-                "{by_status}: sent by the origin itself, no edge made {}",
-                if errors == 1 { "it" } else { "them" }
-            ),
-        );
-    } else if stats.responses.values().any(|&n| n > 0) {
-        page.row("5xx", GOOD, "none by the origin itself");
-    }
-    let keys = &stats.keys;
-    if keys.secrets > 0 || keys.malformed.1 > 0 {
-        let mut text = format!(
-            "{} for {}; {} of the capture matched",
-            counted(keys.secrets, "secret"),
-            counted(keys.randoms, "connection"),
-            grouped(keys.matched)
-        );
-        if keys.found_late > 0 {
-            text = format!("{text}, {} of them joined late and found by search", grouped(keys.found_late));
-        }
-        page.row("keys", if keys.matched == 0 { WARN } else { PLAIN }, &text);
-    }
-}
-
-/// What the capture did not show, and what would.
-pub(super) fn unseen(page: &mut Page, stats: &Stats) {
-    page.heading("Not seen", "");
-    let before = page.len();
-    for damage in &stats.input.damage {
-        page.row("damage", BAD, &printable(damage));
-    }
-    if stats.input.lost > 0 {
-        page.row(
-            "lost",
-            WARN,
-            &format!("{} that the capture itself says it dropped", counted(stats.input.lost, "packet")),
-        );
-    }
-    let seen = &stats.connections;
-    for (why, &count) in seen.dark.iter().filter(|(_, count)| **count > 0) {
-        let text = format!("{}, {why}: {}", counted(count, "connection"), remedy(why));
-        page.row("dark", if matches!(*why, "not_http" | "http1") { DIM } else { WARN }, &text);
-    }
-    if seen.unread > 0 {
-        let text =
-            format!("{} of {} payload on connections that are or may be HTTP", size(seen.unread), size(seen.bytes));
-        page.row("not read", WARN, &text);
-    }
-    for (at, &(count, bytes)) in stats.gaps.iter().filter(|(_, gap)| gap.0 > 0) {
-        page.row("gaps", WARN, &format!("{} of {}: {}", grouped(count), size(bytes), gap(at)));
-    }
-    let packets = &stats.packets;
-    let fates = [
-        (packets.malformed, "damaged or cut in a header"),
-        (packets.unsupported_link, "with a link type that is not decoded"),
-        (packets.fragments_lost, "fragments without the rest of their datagram"),
-        (packets.too_deep, "in too many tunnels"),
-    ];
-    parts_row(page, "packets", fates.into_iter().map(|(n, what)| (what.to_owned(), n)));
-    parts_row(page, "anomalies", stats.anomalies.iter().map(|(what, &n)| ((*what).to_owned(), n)));
-    parts_row(page, "over a cap", stats.capped.iter().map(|(what, &n)| ((*what).to_owned(), n)));
-    let keys = &stats.keys;
-    if keys.malformed.1 > 0 {
-        let lines = keys.malformed.0.join(", ");
-        let text = format!("{} could not be read: {}", counted(keys.malformed.1, "line"), printable(&lines));
-        page.row("key log", WARN, &text);
-    }
-    if keys.holes > 0 {
-        page.row(
-            "key log",
-            DIM,
-            &format!("{} of NUL passed over (a log that was emptied while in use)", size(keys.holes)),
-        );
-    }
-    if keys.randoms > 0 && keys.matched == 0 {
-        let text = "matches no connection of this capture: is it the same process and the same time?";
-        page.row("key log", WARN, text);
-    }
-    if keys.exhausted {
-        let text =
-            format!("the search for connections joined late ended at its budget of {} trials", grouped(keys.trials));
-        page.row("key search", WARN, &text);
-    }
-    if page.len() == before {
-        page.paragraph(2, GOOD, "Nothing was missing.");
-    }
-}
-
-/// What it takes to see what was dark.
-fn remedy(why: &str) -> &'static str {
-    match why {
-        "no_key" => "give the origin's key log with --keylog (SSLKEYLOGFILE)",
-        "joined_late" => "give a key log that goes back to their start, or capture from their start",
-        "joined_late_tls12" => "TLS 1.2 needs the handshake in the capture: capture from their start",
-        "handshake_lost" => "parts of the handshake are missing: capture without loss, whole packets",
-        "suite" => "a cipher suite that is not decrypted; --verbose names it",
-        "version" => "a TLS version that is not decrypted; --verbose names it",
-        "wrong_key" => "the key log names them, but its secrets do not open them: is the log whole?",
-        "lost_sync" | "h2_lost_sync" => "too much was lost in them: capture with a larger buffer (tcpdump -B 65536)",
-        "held_too_much" => "their keys came too late: give the whole key log",
-        "not_tls" => "neither TLS nor clear HTTP",
-        "not_http" => "not HTTP, nothing to do",
-        "http1" => "HTTP/1 that was upgraded to something else, or is damaged",
-        _ => "too few of their packets are in the capture",
-    }
-}
-
-fn gap(at: &str) -> &'static str {
-    match at {
-        "acknowledged" => "the receiver had these bytes, the capture has not",
-        "cap" => "too much came after a missing packet to wait on",
-        "truncated" => "cut off by the snap length: capture with -s 0",
-        _ => "still missing when the connection ended",
-    }
-}
-
-fn parts_row(page: &mut Page, label: &str, parts: impl Iterator<Item = (String, u64)>) {
+/// A row of [`joined`] parts, left out when there is none.
+pub(super) fn parts_row(page: &mut Page, label: &str, parts: impl Iterator<Item = (String, u64)>) {
     let text = joined(parts);
     if !text.is_empty() {
         page.row(label, PLAIN, &text);
@@ -349,7 +223,7 @@ fn parts_row(page: &mut Page, label: &str, parts: impl Iterator<Item = (String, 
 }
 
 /// "3 h2, 1 http/1.1", without the zeros.
-fn joined(parts: impl Iterator<Item = (String, u64)>) -> String {
+pub(super) fn joined(parts: impl Iterator<Item = (String, u64)>) -> String {
     let parts: Vec<String> = parts.filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", grouped(n))).collect();
     parts.join(", ")
 }

@@ -90,7 +90,7 @@ fn the_verdict_says_what_happened_to_whom() {
     );
     assert_eq!(
         first_line(&with(&[((CaseKind::Downgrade, Outcome::Unknown, None), 3)]), Verdict::Found),
-        "What became of 3 requests (3 refused with HTTP_1_1_REQUIRED) the capture does not say."
+        "What became of 3 requests refused with HTTP_1_1_REQUIRED the capture does not say."
     );
 }
 

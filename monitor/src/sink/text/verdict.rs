@@ -65,10 +65,10 @@ fn found(page: &mut Page, stats: &Stats) {
         page.paragraph(0, BAD, &text.replace("1 request failed their", "1 request failed its"));
     }
     if failure.failed > 0 {
-        let more = if downgrade.failed > 0 { " more" } else { "" };
+        let what = if downgrade.failed > 0 { "more request" } else { "request" };
         let text = format!(
-            "{}{more} failed: no complete response came, for a reason other than HTTP_1_1_REQUIRED.",
-            counted(failure.failed, "request")
+            "{} failed: no complete response came, for a reason other than HTTP_1_1_REQUIRED.",
+            counted(failure.failed, what)
         );
         page.paragraph(0, BAD, &text);
     }
@@ -83,14 +83,21 @@ fn found(page: &mut Page, stats: &Stats) {
             format!("{} got no complete response at first, and asked again.", counted(failure.retried, "request"));
         page.paragraph(0, WARN, &text);
     }
-    let unknown = downgrade.unknown.saturating_add(failure.unknown);
-    if unknown > 0 {
-        let text = format!(
-            "What became of {} ({} refused with HTTP_1_1_REQUIRED) the capture does not say.",
-            counted(unknown, "request"),
-            downgrade.unknown
+    if downgrade.unknown > 0 {
+        let what = counted(downgrade.unknown, "request");
+        page.paragraph(
+            0,
+            WARN,
+            &format!("What became of {what} refused with HTTP_1_1_REQUIRED the capture does not say."),
         );
-        page.paragraph(0, WARN, &text);
+    }
+    if failure.unknown > 0 {
+        let what = counted(failure.unknown, "request");
+        page.paragraph(
+            0,
+            WARN,
+            &format!("What became of {what} without a complete response the capture does not say."),
+        );
     }
 }
 
