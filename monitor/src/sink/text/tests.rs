@@ -65,13 +65,13 @@ fn first_line(stats: &Stats, verdict: Verdict) -> String {
     plain(&Report::new(false), stats, verdict, &Layout { width: 160, unicode: true }).lines().next().unwrap().to_owned()
 }
 
-fn with(cases: &[((CaseKind, Outcome, Option<Edge>), u64)]) -> Stats {
-    Stats { cases: cases.iter().copied().collect(), ..Stats::default() }
+fn with(kind: CaseKind, outcome: Outcome, edge: Option<Edge>, count: u64) -> Stats {
+    Stats { cases: [((kind, outcome, edge), count)].into(), ..Stats::default() }
 }
 
 #[test]
 fn the_verdict_says_what_happened_to_whom() {
-    let given_up = |edge, n| with(&[((CaseKind::Downgrade, Outcome::GivenUp, edge), n)]);
+    let given_up = |edge, n| with(CaseKind::Downgrade, Outcome::GivenUp, edge, n);
     assert_eq!(
         first_line(&given_up(Some(Edge::Proxy), 12), Verdict::Found),
         "12 requests failed their visitor: the origin refused them with HTTP_1_1_REQUIRED and the edge did not ask again over HTTP/1.1."
@@ -81,15 +81,15 @@ fn the_verdict_says_what_happened_to_whom() {
         "1 request failed its visitor: the origin refused it with HTTP_1_1_REQUIRED and the client did not ask again over HTTP/1.1."
     );
     assert_eq!(
-        first_line(&with(&[((CaseKind::Failure, Outcome::Truncated, None), 2)]), Verdict::Found),
+        first_line(&with(CaseKind::Failure, Outcome::Truncated, None, 2), Verdict::Found),
         "2 requests failed: no complete response came, for a reason other than HTTP_1_1_REQUIRED."
     );
     assert_eq!(
-        first_line(&with(&[((CaseKind::Downgrade, Outcome::Retried, None), 1)]), Verdict::Found),
+        first_line(&with(CaseKind::Downgrade, Outcome::Retried, None, 1), Verdict::Found),
         "1 request was refused with HTTP_1_1_REQUIRED and asked again."
     );
     assert_eq!(
-        first_line(&with(&[((CaseKind::Downgrade, Outcome::Unknown, None), 3)]), Verdict::Found),
+        first_line(&with(CaseKind::Downgrade, Outcome::Unknown, None, 3), Verdict::Found),
         "What became of 3 requests refused with HTTP_1_1_REQUIRED the capture does not say."
     );
 }
