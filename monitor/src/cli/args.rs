@@ -22,7 +22,7 @@ pub(super) enum Command {
 const AFTER_HELP: &str = "\
 Outcomes:
   retried      asked again over HTTP/1.1, or over HTTP/2 with a request id, and not refused again
-  given_up     not asked again within the window: the visitor got an error
+  given_up     not asked again within the window; an edge answers its visitor with an error then, often 502
   truncated    as given_up, but the response had begun: the visitor got a cut-off body
   unknown      the capture does not say; the reason stands beside it
 
@@ -38,9 +38,9 @@ Examples:
       keys are inside the capture (Decryption Secrets Blocks)
   h2watch replay origin.pcap --keylog keys.log
       keys as SSLKEYLOGFILE writes them
-  tcpdump -i eth0 -w - 'tcp port 443' | h2watch replay - --keylog keys.log
+  tcpdump -i eth0 -U -w - 'tcp port 443' | h2watch replay - --keylog keys.log
       from standard input
-  h2watch replay mon.pcap tue.pcap.zst --format none --events - | jq 'select(.event == \"case\")'
+  h2watch replay monday.pcap tuesday.pcap.zst --format none --events - | jq 'select(.event == \"case\")'
       several captures merged by time, events only";
 
 #[derive(Args, Debug)]
@@ -81,7 +81,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, short)]
     pub(super) verbose: bool,
 
-    /// Colour
+    /// Colour of the summary
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub(super) color: ColorChoice,
 
