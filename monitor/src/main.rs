@@ -1,3 +1,5 @@
 //! The program `h2watch`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    h2watch::cli::run()
+}

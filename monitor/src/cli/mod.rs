@@ -1,1 +1,89 @@
-//! Command line.
+//! Command line: raw flags first, then what they mean, then the run and its exit status.
+
+mod args;
+mod exit;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use exit::Exit;
+pub use options::{ReplayOptions, STANDARD};
+
+use crate::model::{Stats, Verdict};
+use crate::sink::Outputs;
+
+/// Reads the command line, does what it says, and gives the exit status.
+#[must_use]
+pub fn run() -> ExitCode {
+    match parse(std::env::args_os()) {
+        Ok(options) => replay(&options).into(),
+        Err(exit) => exit.into(),
+    }
+}
+
+/// The meaning of a command line. What clap answers itself (help, version, errors) is printed.
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<ReplayOptions, Exit> {
+    let cli = args::Cli::try_parse_from(args).map_err(|answer| {
+        // A closed standard output is no reason to fail.
+        let _ = answer.print();
+        if answer.use_stderr() { Exit::Usage } else { Exit::Nothing }
+    })?;
+    let args::Command::Replay(args) = cli.command;
+    ReplayOptions::from_args(args).map_err(|message| {
+        complain(&message);
+        Exit::Usage
+    })
+}
+
+/// Runs a replay.
+fn replay(options: &ReplayOptions) -> Exit {
+    replay_with(options, |_, _| Err("replay is not wired".into()))
+}
+
+/// Runs a replay by `run`, which gives the findings to the outputs as they come and the counts at the end. An error of `run` is input
+/// of which nothing could be read.
+fn replay_with<R>(options: &ReplayOptions, run: R) -> Exit
+where
+    R: FnOnce(&ReplayOptions, &mut Outputs) -> Result<(Stats, Verdict), String>,
+{
+    let mut outputs = match Outputs::open(&options.outputs) {
+        Ok(outputs) => outputs,
+        Err(message) => {
+            complain(&message);
+            return Exit::Unreadable;
+        }
+    };
+    let (stats, verdict) = match run(options, &mut outputs) {
+        Ok(done) => done,
+        Err(message) => {
+            complain(&message);
+            return Exit::Unreadable;
+        }
+    };
+    for damage in &stats.input.damage {
+        complain(damage);
+    }
+    if stats.keys.randoms > 0 && stats.keys.matched == 0 {
+        complain(
+            "no key belongs to a connection of this capture: give the key log of the same process and the same time",
+        );
+    }
+    match outputs.finish(&stats, verdict) {
+        Ok(()) => Exit::of(verdict, !stats.input.damage.is_empty()),
+        Err(failures) => {
+            failures.iter().for_each(|failure| complain(failure));
+            Exit::Unreadable
+        }
+    }
+}
+
+/// One line on standard error. Paths and messages come from outside: nothing in them may steer a terminal.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "h2watch: {}", crate::sink::printable(message));
+}

@@ -1,0 +1,110 @@
+//! The names of what the model holds, the same in every output.
+
+use crate::model::{Basis, CaseKind, Edge, Outcome, Phase, RetryResult, Side, Unsure, Verdict, Why};
+
+pub(super) const SIDES: [Side; 2] = [Side::Client, Side::Server];
+pub(super) const PHASES: [Phase; 4] = [Phase::BeforeResponse, Phase::InBody, Phase::AfterEnd, Phase::Unknown];
+pub(super) const KINDS: [CaseKind; 2] = [CaseKind::Downgrade, CaseKind::Failure];
+pub(super) const OUTCOMES: [Outcome; 4] = [Outcome::Retried, Outcome::GivenUp, Outcome::Truncated, Outcome::Unknown];
+pub(super) const BASES: [Basis; 4] = [Basis::Identity, Basis::ProtocolSwitch, Basis::Sequence, Basis::Absence];
+pub(super) const RESULTS: [RetryResult; 3] = [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse];
+pub(super) const WHYS: [Why; 6] =
+    [Why::InputEnded, Why::ClientBlind, Why::Ambiguous, Why::OtherOrigin, Why::RequestUnseen, Why::Cap];
+
+pub(super) const fn side(side: Side) -> &'static str {
+    match side {
+        Side::Client => "client",
+        Side::Server => "server",
+    }
+}
+
+pub(super) const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::BeforeResponse => "before_response",
+        Phase::InBody => "in_body",
+        Phase::AfterEnd => "after_end",
+        Phase::Unknown => "unknown",
+    }
+}
+
+pub(super) const fn kind(kind: CaseKind) -> &'static str {
+    match kind {
+        CaseKind::Downgrade => "downgrade",
+        CaseKind::Failure => "failure",
+    }
+}
+
+pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Retried => "retried",
+        Outcome::GivenUp => "given_up",
+        Outcome::Truncated => "truncated",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+pub(super) const fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Identity => "identity",
+        Basis::ProtocolSwitch => "protocol_switch",
+        Basis::Sequence => "sequence",
+        Basis::Absence => "absence",
+    }
+}
+
+pub(super) const fn why(why: Why) -> &'static str {
+    match why {
+        Why::InputEnded => "input_ended",
+        Why::ClientBlind => "client_blind",
+        Why::Ambiguous => "ambiguous",
+        Why::OtherOrigin => "other_origin",
+        Why::RequestUnseen => "request_unseen",
+        Why::Cap => "cap",
+    }
+}
+
+pub(super) const fn result(result: RetryResult) -> &'static str {
+    match result {
+        RetryResult::Ok => "ok",
+        RetryResult::HttpError => "http_error",
+        RetryResult::NoResponse => "no_response",
+    }
+}
+
+/// The edge's name where "not recognised" needs one.
+pub(super) fn edge(edge: Option<Edge>) -> &'static str {
+    edge.map_or("none", Edge::name)
+}
+
+/// A status class of [`Stats::responses`](crate::model::Stats::responses).
+pub(super) const fn class(class: u8) -> &'static str {
+    match class {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        5 => "5xx",
+        _ => "unknown",
+    }
+}
+
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Nothing => "nothing",
+        Verdict::Found => "found",
+        Verdict::Inconclusive(_) => "inconclusive",
+    }
+}
+
+pub(super) const fn unsure(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Inconclusive(unsure) => Some(match unsure {
+            Unsure::Empty => "empty",
+            Unsure::NoHttp => "no_http",
+            Unsure::Dark => "dark",
+            Unsure::Lost => "lost",
+            Unsure::Suspected => "suspected",
+        }),
+        Verdict::Nothing | Verdict::Found => None,
+    }
+}
