@@ -13,7 +13,7 @@ mod observer;
 mod side;
 
 pub use code::ErrorCode;
-pub use hpack::{Field, Fields};
+pub use hpack::{Decoder, Field, Fields, FieldsBuf, HpackError};
 pub use limits::Limits;
 pub use observer::{Anomaly, End, GoAway, HeadKind, Observer, Phase, Reset, Stream};
 pub use side::Side;
