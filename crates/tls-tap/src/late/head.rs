@@ -23,7 +23,7 @@ pub(super) fn plausible(head: [u8; HEAD]) -> bool {
         0x2 => stream != 0 && len == 5 && flags == 0,
         0x3 => stream != 0 && len == 4 && flags == 0,
         // SETTINGS, and its acknowledgement
-        0x4 => stream == 0 && (flags == 0 && len % 6 == 0 && len <= 1536 || flags == 1 && len == 0),
+        0x4 => stream == 0 && (flags == 0 && len.is_multiple_of(6) && len <= 1536 || flags == 1 && len == 0),
         // PUSH_PROMISE
         0x5 => stream != 0 && len > 4 && flags_within(0x0c),
         // PING
