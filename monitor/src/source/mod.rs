@@ -3,11 +3,23 @@
 //! [`OpenedInputs`] owns what lasts for a whole run (mappings, progress, what was wrong with the input); [`CaptureSource`] reads it in
 //! batches of packets in time order. Batch boundaries depend on the packets alone, never on the sizes of reads.
 
+mod capture;
+mod compression;
+mod feed;
+mod mapped;
+mod merge;
 mod opened;
+mod pcap;
+mod pcapng;
+mod prescan;
+mod step;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, io};
 
-pub use opened::{CaptureSource, OpenedInputs, Progress};
+pub use merge::CaptureSource;
+pub use opened::{OpenedInputs, Progress};
 
 use crate::model::PacketBatch;
 
