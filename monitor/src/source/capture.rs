@@ -1,7 +1,7 @@
 use std::io;
+use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Mutex;
 
 use super::feed::Feed;
 use super::pcap::{FILE_HEADER, Pcap};
