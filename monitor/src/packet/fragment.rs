@@ -96,7 +96,7 @@ impl Fragments {
         let end = piece.offset.saturating_add(piece.len);
         let bytes = packet.get(piece.at..piece.at + piece.len).unwrap_or_default();
         // A fragment that is not whole can never make a whole datagram; one that is not the last has a length of whole eights.
-        if piece.missing > 0 || end > MAX_DATAGRAM || (piece.more && piece.len % 8 != 0) || piece.len == 0 {
+        if piece.missing > 0 || end > MAX_DATAGRAM || (piece.more && !piece.len.is_multiple_of(8)) || piece.len == 0 {
             self.lost += 1;
             return None;
         }

@@ -143,7 +143,7 @@ impl Pcapng {
             DECRYPTION_SECRETS => (Kind::Secrets, 20),
             _ => (Kind::Other, 12),
         };
-        if len < least || len % 4 != 0 {
+        if len < least || !len.is_multiple_of(4) {
             return Block::Damage("block with an impossible length");
         }
         if len > MAX_BLOCK && !matches!(kind, Kind::Other | Kind::Secrets) {
