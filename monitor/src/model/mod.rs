@@ -18,7 +18,7 @@ pub use finding::{
     RetryResult, SuspectedFinding, Why,
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
-pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags};
+pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use stats::{
     CaseCounts, ConnectionStats, Histogram, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst,

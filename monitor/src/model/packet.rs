@@ -33,6 +33,12 @@ impl<'m> Bytes<'m> {
     }
 }
 
+/// Whether packets of this LINKTYPE are decoded: Ethernet, Linux SLL and SLL2, raw IP, BSD null and loop.
+#[must_use]
+pub const fn link_supported(link: u16) -> bool {
+    matches!(link, 0 | 1 | 12 | 14 | 101 | 108 | 113 | 228 | 229 | 276)
+}
+
 /// A captured packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'m> {

@@ -1,0 +1,52 @@
+//! Compressed input, recognised by its first bytes.
+
+use std::io::{self, BufReader, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+/// Window that a zstd stream may ask for, as a power of two: what the program's memory leaves room for. `zstd` asks for more only
+/// with `--ultra` or `--long`.
+const ZSTD_WINDOW: u32 = 25;
+
+/// Compressed bytes read at a time.
+const READ: usize = 64 << 10;
+
+/// How an input is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// Bytes that [`Compression::of`] wants to see.
+    pub(super) const MAGIC: usize = 4;
+
+    pub(super) const fn of(start: &[u8]) -> Self {
+        match start {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // A frame, or a skippable frame.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A reader of the plain bytes of `input`.
+pub(super) fn plain<'m>(mut input: impl Read + Send + 'm) -> io::Result<Box<dyn Read + Send + 'm>> {
+    let mut start = Vec::with_capacity(Compression::MAGIC);
+    input.by_ref().take(Compression::MAGIC as u64).read_to_end(&mut start)?;
+    let compression = Compression::of(&start);
+    let whole = Cursor::new(start).chain(input);
+    let plain: Box<dyn Read + Send + 'm> = match compression {
+        Compression::None => Box::new(whole),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ, whole))),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(READ, whole))?;
+            decoder.window_log_max(ZSTD_WINDOW)?;
+            Box::new(decoder)
+        }
+    };
+    Ok(plain)
+}

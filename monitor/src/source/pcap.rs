@@ -1,0 +1,76 @@
+//! pcap files (draft-ietf-opsawg-pcap): 24 bytes of file header, then packets behind 16 bytes each.
+
+use super::step::{Head, MAX_PACKET, Order, Step};
+use crate::model::Time;
+
+/// Length of the file header.
+pub(super) const FILE_HEADER: usize = 24;
+
+/// A pcap file behind its file header.
+#[derive(Debug)]
+pub(super) struct Pcap {
+    order: Order,
+    /// Nanoseconds of one unit of a packet's second time field.
+    unit: u64,
+    /// Length of a packet's header: 16, or 24 in Kuznetzov's form.
+    header: usize,
+    link: u16,
+}
+
+impl Pcap {
+    /// Whether the first four bytes of a file are a pcap file's.
+    pub(super) fn is_magic(magic: [u8; 4]) -> bool {
+        Self::form(magic).is_some()
+    }
+
+    /// Byte order, unit and packet header length by magic number.
+    fn form(magic: [u8; 4]) -> Option<(Order, u64, usize)> {
+        let form = |word| match word {
+            0xa1b2_c3d4 => Some((1_000, 16)),
+            0xa1b2_3c4d => Some((1, 16)),
+            0xa1b2_cd34 => Some((1_000, 24)),
+            _ => None,
+        };
+        [Order::Little, Order::Big]
+            .into_iter()
+            .find_map(|order| form(order.word(magic)).map(|(unit, header)| (order, unit, header)))
+    }
+
+    /// Reads the file header.
+    pub(super) fn new(file_header: &[u8; FILE_HEADER]) -> Option<Self> {
+        let (order, unit, header) = Self::form(*file_header.first_chunk()?)?;
+        // The upper half of the last word describes the frame check sequence, which the IP length cuts off anyway.
+        let link = (order.u32(file_header, 20)? & 0xffff) as u16;
+        Some(Self { order, unit, header, link })
+    }
+
+    /// The link type of every packet.
+    pub(super) const fn link(&self) -> u16 {
+        self.link
+    }
+
+    #[inline]
+    pub(super) fn step(&self, input: &[u8]) -> Step {
+        let Some(header) = input.first_chunk::<16>() else { return Step::Need(self.header) };
+        let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3] = *header;
+        let seconds = u64::from(self.order.word([s0, s1, s2, s3]));
+        let fraction = u64::from(self.order.word([f0, f1, f2, f3]));
+        let captured = self.order.word([c0, c1, c2, c3]);
+        if captured > MAX_PACKET {
+            return Step::Damage(format!("packet of {captured} bytes"), 0);
+        }
+        let len = captured as usize;
+        let consumed = self.header + len;
+        if input.len() < consumed {
+            return Step::Need(consumed);
+        }
+        Step::Packet(Head {
+            time: Time(seconds * 1_000_000_000 + fraction * self.unit),
+            link: self.link,
+            wire_len: self.order.word([w0, w1, w2, w3]).max(captured),
+            offset: self.header,
+            len,
+            consumed,
+        })
+    }
+}
