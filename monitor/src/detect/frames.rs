@@ -4,9 +4,7 @@ use super::cases::Loss;
 use super::connections::{Connection, ServerGoAway};
 use super::requests::brief;
 use super::{Core, evidence};
-use crate::model::{
-    CaseKind, ErrorCode, Finding, Frame, GoAwaySeen, Phase, ResetFinding, ResetSeen, Side, Time,
-};
+use crate::model::{CaseKind, ErrorCode, Finding, Frame, GoAwaySeen, Phase, ResetFinding, ResetSeen, Side, Time};
 
 impl Core {
     pub(super) fn reset(&mut self, at: Time, connection: &mut Connection, seen: ResetSeen, out: &mut Vec<Finding>) {
@@ -75,12 +73,7 @@ impl Core {
             Some(earlier) if !first => earlier.last_stream = earlier.last_stream.min(goaway.last_stream),
             Some(earlier) if earlier.code != ErrorCode::NO_ERROR => {}
             slot => {
-                *slot = Some(ServerGoAway {
-                    reset: id,
-                    time: at,
-                    code: goaway.code,
-                    last_stream: goaway.last_stream,
-                });
+                *slot = Some(ServerGoAway { reset: id, time: at, code: goaway.code, last_stream: goaway.last_stream });
             }
         }
         if goaway.code == ErrorCode::HTTP_1_1_REQUIRED && open == 0 && first {

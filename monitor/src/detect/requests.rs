@@ -118,19 +118,26 @@ impl Core {
         }
     }
 
-    /// The request that the server of this one sent on: the capture sees an edge from both sides. What became of the latest.
+    /// The request that the server of this one sent on, where the capture sees an edge from both sides: what became of the latest. Where
+    /// everything is on one host, one that is itself sent on is told by the older request for the same path that still waits for it.
     fn forwarded(&self, connection: &Connection, open: &Open) -> Option<State> {
-        let own = self.candidates.get(open.record)?;
-        let since = Time(open.start.0.saturating_sub(1));
-        let mut chain = self.candidates.chain(own.brief.shape, since).take(LOOK);
-        chain
-            .find(|(number, record)| {
-                *number > open.record
-                    && own.brief.shape != 0
-                    && record.brief.host == connection.server_host
-                    && record.brief.server != connection.server
-            })
-            .map(|(_, record)| record.state)
+        let own = self.candidates.get(open.record).filter(|own| own.brief.shape != 0)?;
+        let one_host = connection.host == connection.server_host;
+        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
+        let since = own.brief.start.0.saturating_sub(if one_host { window } else { 1 });
+        let (mut latest, mut looked) = (None, 0);
+        for (number, record) in self.candidates.chain(own.brief.shape, Time(since)).take(LOOK) {
+            looked += 1;
+            let elsewhere = record.brief.server != connection.server;
+            if number > open.record && elsewhere && record.brief.host == connection.server_host {
+                latest = latest.or(Some(record.state));
+            }
+            let waits = record.state == State::Open && record.brief.server_host == connection.host;
+            if number < open.record && elsewhere && one_host && waits {
+                return None;
+            }
+        }
+        latest.filter(|_| looked < LOOK)
     }
 
     pub(super) fn ended(&mut self, at: Time, connection: &mut Connection, ended: Ended, out: &mut Vec<Finding>) {

@@ -4,8 +4,7 @@ use super::Core;
 use super::blind::may_be_http;
 use super::connections::Connection;
 use crate::model::{
-    CloseHow, DarkFinding, DarkWhy, Finding, GapWhere, HelloSeen, Protocol, Side,
-    SuspectedFinding, Time,
+    CloseHow, DarkFinding, DarkWhy, Finding, GapWhere, HelloSeen, Protocol, Side, SuspectedFinding, Time,
 };
 
 impl Core {

@@ -27,9 +27,8 @@ pub(super) fn case(stats: &mut Stats, case: &CaseFinding, top: usize) {
         None => case.client.ip().to_string(),
     };
     let request = case.request.as_deref();
-    let path = request.and_then(|request| {
-        Some(format!("{} {}", request.method.as_deref().unwrap_or("?"), request.path.as_deref()?))
-    });
+    let path = request
+        .and_then(|request| Some(format!("{} {}", request.method.as_deref().unwrap_or("?"), request.path.as_deref()?)));
     let host = request.and_then(|request| request.authority.as_deref().map(str::to_owned));
     let mut dropped = 0;
     let worst = &mut stats.worst;

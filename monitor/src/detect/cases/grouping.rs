@@ -158,7 +158,9 @@ impl Cases {
         let ended = left == Left::Answered;
         let watch = if ended { self.watched.remove(&record) } else { self.watched.get(&record).copied() };
         match watch {
-            Some(Watch::Fits { bucket, at, start, .. }) if ended => self.settle_lane(bucket, at, (start, record), true, now),
+            Some(Watch::Fits { bucket, at, start, .. }) if ended => {
+                self.settle_lane(bucket, at, (start, record), true, now)
+            }
             Some(Watch::Claims { case, bucket, start, .. }) => {
                 if let Some(case) = self.open.get_mut(&case) {
                     match &mut case.claim {

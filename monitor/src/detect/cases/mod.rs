@@ -240,17 +240,16 @@ impl Cases {
     fn is_common(&self, loss: &Loss, candidates: &Candidates) -> bool {
         let own = &loss.brief;
         own.ids.mask() != 0
-            && candidates
-                .chain(own.shape, Time(loss.time.0.saturating_sub(self.window_nanos())))
-                .take(LOOK / 16)
-                .any(|(number, record)| {
+            && candidates.chain(own.shape, Time(loss.time.0.saturating_sub(self.window_nanos()))).take(LOOK / 16).any(
+                |(number, record)| {
                     number != loss.record
                         && record.brief.target == own.target
                         && record.brief.server == own.server
                         && record.brief.start <= loss.time
                         && record.state != super::candidates::State::Refused
                         && record.brief.ids.compare(own.ids) == super::identity::Likeness::Same
-                })
+                },
+            )
     }
 
     fn window_nanos(&self) -> u64 {

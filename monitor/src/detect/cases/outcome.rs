@@ -85,7 +85,8 @@ impl Cases {
     /// Nothing fits that was not refused as well: is that all there was?
     fn of_absence(&self, case: &Case, scene: Scene<'_>) -> Verdict {
         let brief = &case.loss.brief;
-        let nothing_asked = case.loss.record == 0 && case.loss.request.is_none() && case.loss.ended_by == Some("goaway");
+        let nothing_asked =
+            case.loss.record == 0 && case.loss.request.is_none() && case.loss.ended_by == Some("goaway");
         if nothing_asked || (brief.target == 0 && someone_asked(case, scene.candidates)) {
             return unsure(Why::RequestUnseen);
         }
@@ -115,9 +116,9 @@ impl Cases {
     fn has_rival(&self, case: &Case, claim: Claim) -> bool {
         let Some(bucket) = self.buckets.get(&case.loss.brief.key) else { return false };
         let queues = bucket.waiting.iter().filter(|(mask, _)| mask & claim.mask == 0);
-        queues.flat_map(|(_, queue)| queue.iter().take(LOOK_RIVALS)).any(|id| {
-            self.open.get(id).is_some_and(|other| other.claim.is_none() && other.covers(claim.start))
-        })
+        queues
+            .flat_map(|(_, queue)| queue.iter().take(LOOK_RIVALS))
+            .any(|id| self.open.get(id).is_some_and(|other| other.claim.is_none() && other.covers(claim.start)))
     }
 
     /// What fits a case among the requests of a kind.

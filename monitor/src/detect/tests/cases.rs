@@ -30,7 +30,8 @@ fn curl_asks_again_over_http_1_1() {
 
 #[test]
 fn the_result_of_a_retry_is_told() {
-    for (status, said) in [(Some(404), "HttpError"), (Some(503), "HttpError"), (Some(302), "Ok"), (None, "NoResponse")] {
+    for (status, said) in [(Some(404), "HttpError"), (Some(503), "HttpError"), (Some(302), "Ok"), (None, "NoResponse")]
+    {
         let cases = told(|world| {
             let first = world.h2(EDGE);
             world.ask(first, 1, &get("/a"));
@@ -198,10 +199,10 @@ fn identity_tells_a_retry_over_h2_from_other_visitors() {
         world.ask(elsewhere, 3, &ask(2));
         world.answer(elsewhere, 3, 200);
     });
-    assert_eq!(cases, [
-        "Downgrade GivenUp Absence resets 1 attempts 1",
-        "Downgrade Retried Identity h2 Ok resets 2 attempts 2"
-    ]);
+    assert_eq!(
+        cases,
+        ["Downgrade GivenUp Absence resets 1 attempts 1", "Downgrade Retried Identity h2 Ok resets 2 attempts 2"]
+    );
 }
 
 #[test]

@@ -120,3 +120,23 @@ fn responses_are_counted_once_and_by_class() {
     assert_eq!(counts, [(2, 2), (4, 1), (5, 1)]);
     assert_eq!(stats.requests[&Protocol::H2], 4);
 }
+
+#[test]
+fn on_one_host_neither_side_of_an_edge_hides_a_loss() {
+    let mut world = World::new();
+    let fronts = [1, 2].map(|n| world.speaking(&format!("127.0.0.1:{n}"), "127.0.0.1:80", Protocol::Http1));
+    let back = world.speaking("127.0.0.1:9", "127.0.0.1:8443", Protocol::H2);
+    for (front, stream) in fronts.into_iter().zip([1, 3]) {
+        world.ask(front, 1, &get("/a"));
+        world.wait(50);
+        world.ask(back, stream, &get("/a"));
+        world.wait(50);
+    }
+    world.refuse(back, 3);
+    world.cut(fronts[1], 1, CloseHow::Fin(Side::Server), None);
+    world.refuse(back, 1);
+    world.cut(fronts[0], 1, CloseHow::Fin(Side::Server), None);
+    let cases = world.cases_after(LONG);
+    assert_eq!(cases.iter().filter(|case| case.kind == CaseKind::Downgrade).count(), 2, "{cases:?}");
+    assert!(cases.iter().all(|case| case.outcome == Outcome::GivenUp), "a visitor's request is no retry of an edge's");
+}

@@ -50,7 +50,8 @@ impl Ask {
     }
 
     fn request(&self) -> Request {
-        let hash = self.path.bytes().fold(7_u128, |sum, byte| sum.wrapping_mul(0x1_0000_01b3).wrapping_add(byte.into()));
+        let hash =
+            self.path.bytes().fold(7_u128, |sum, byte| sum.wrapping_mul(0x1_0000_01b3).wrapping_add(byte.into()));
         Request {
             method: Some("GET".into()),
             authority: (!self.no_target).then(|| "example.org".into()),
