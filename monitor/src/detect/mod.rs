@@ -1,1 +1,194 @@
 //! What events mean: cases, outcomes, counts. Knows events, never bytes.
+
+mod blind;
+mod candidates;
+mod cases;
+mod connections;
+mod evidence;
+mod frames;
+mod identity;
+mod requests;
+mod sight;
+mod stats;
+mod suspected;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::blind::Blind;
+use self::candidates::Candidates;
+use self::cases::{Cases, Scene};
+use self::connections::{Connection, Map};
+use self::evidence::Unauthorized;
+use self::requests::{Answer, Ended};
+use self::suspected::Suspicion;
+use crate::limits::Limits;
+use crate::model::{ConnectionId, Event, Finding, Kind, Stats, Time, Verdict};
+
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long after its last reset a request may be asked again and still be the same case (capture time).
+    pub window: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { window: Duration::from_secs(2) }
+    }
+}
+
+/// Takes events, gives findings and counts. Sans-IO: no bytes, no clock. The same events give the same findings.
+#[derive(Debug)]
+pub struct Detector {
+    connections: Map<ConnectionId, Connection>,
+    core: Core,
+}
+
+/// Everything but the connections themselves.
+#[derive(Debug)]
+struct Core {
+    settings: Settings,
+    limits: Arc<Limits>,
+    stats: Stats,
+    /// The latest capture time heard of.
+    now: Time,
+    candidates: Candidates,
+    cases: Cases,
+    blind: Blind,
+    unauthorized: Unauthorized,
+    suspicion: Suspicion,
+    /// Requests without an answer, over all connections.
+    open: usize,
+    /// Ids given so far.
+    resets: u64,
+    errors: u64,
+    suspects: u64,
+    /// Connections that were dark for a reason that may hide HTTP.
+    maybe_http_dark: u64,
+    lost_bytes: u64,
+}
+
+impl Detector {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(settings: Settings, limits: Arc<Limits>) -> Self {
+        let core = Core {
+            stats: Stats::default(),
+            now: Time::default(),
+            candidates: Candidates::new(limits.candidates),
+            cases: Cases::new(settings.window, limits.cases, limits.case_resets),
+            blind: Blind::default(),
+            unauthorized: Unauthorized::new(limits.top),
+            suspicion: Suspicion::default(),
+            open: 0,
+            resets: 0,
+            errors: 0,
+            suspects: 0,
+            maybe_http_dark: 0,
+            lost_bytes: 0,
+            settings,
+            limits,
+        };
+        Self { connections: Map::default(), core }
+    }
+
+    /// Takes the next event, in the order that [`Event`] describes. What it says of a connection that was not opened is passed over.
+    pub fn event(&mut self, event: Event, out: &mut Vec<Finding>) {
+        let Event { time: at, connection: id, kind } = event;
+        let core = &mut self.core;
+        core.advance(at, out);
+        match kind {
+            Kind::Opened { ends, joined } => {
+                core.stats.connections.total += 1;
+                core.stats.connections.joined_late += u64::from(joined);
+                self.connections.insert(id, Connection::new(id, ends, at));
+            }
+            Kind::Closed { how, bytes, unread } => {
+                if let Some(mut connection) = self.connections.remove(&id) {
+                    core.closed(at, &mut connection, how, bytes, unread);
+                }
+            }
+            kind => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    core.seen(at, connection, kind, out);
+                }
+            }
+        }
+    }
+
+    /// The capture's clock: decides the cases whose window is over.
+    pub fn advance(&mut self, now: Time, out: &mut Vec<Finding>) {
+        self.core.advance(now, out);
+    }
+
+    /// The input ended: everything still open is decided.
+    pub fn finish(&mut self, now: Time, out: &mut Vec<Finding>) {
+        let Core { cases, candidates, blind, stats, limits, now: latest, .. } = &mut self.core;
+        *latest = now.max(*latest);
+        let scene = Scene { candidates, blind };
+        cases.finish(*latest, scene, |case| {
+            stats::case(stats, &case, limits.top);
+            out.push(Finding::Case(Box::new(case)));
+        });
+    }
+
+    /// Every count so far.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// For what only the runner knows: packets, input, keys.
+    pub const fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.core.stats
+    }
+
+    /// What the counts say so far.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        verdict::of(&self.core.stats, self.core.maybe_http_dark, self.core.lost_bytes)
+    }
+}
+
+impl Core {
+    fn advance(&mut self, now: Time, out: &mut Vec<Finding>) {
+        self.now = self.now.max(now);
+        if self.cases.due(self.now) {
+            let Self { cases, candidates, blind, stats, limits, .. } = self;
+            cases.decide(self.now, Scene { candidates, blind }, |case| {
+                stats::case(stats, &case, limits.top);
+                out.push(Finding::Case(Box::new(case)));
+            });
+        }
+    }
+
+    /// Something was seen on an open connection.
+    fn seen(&mut self, at: Time, connection: &mut Connection, kind: Kind, out: &mut Vec<Finding>) {
+        match kind {
+            Kind::Hello(hello) => self.hello(at, connection, *hello),
+            Kind::Secured(secured) => *self.stats.connections.versions.entry(secured.version).or_default() += 1,
+            Kind::Protocol(protocol) => self.protocol(connection, protocol),
+            Kind::Request(exchange) => self.request(at, connection, exchange),
+            Kind::Response { exchange, status, informational, asks_windows_auth } => {
+                let answer = Answer { exchange, status, informational, asks_windows_auth };
+                self.response(at, connection, answer, out);
+            }
+            Kind::Reset(seen) => self.reset(at, connection, *seen, out),
+            Kind::GoAway(seen) => self.goaway(at, connection, *seen, out),
+            Kind::Ended { exchange, end, status, responded, known: _ } => {
+                self.ended(at, connection, Ended { exchange, end, status, responded }, out);
+            }
+            Kind::Gap { by, bytes, at: noticed } => self.gap(at, connection, by, bytes, noticed, out),
+            Kind::Dark { by, why } => self.dark(at, connection, by, why, out),
+            Kind::Lit => self.lit(connection),
+            Kind::Anomaly { by, what } => self.anomaly(at, connection, by, what, out),
+            // An alert that ends requests is in their `Ended`; these two are handled before.
+            Kind::Alert { .. } | Kind::Opened { .. } | Kind::Closed { .. } => {}
+        }
+    }
+}

@@ -37,6 +37,8 @@ pub struct Stats {
     pub retries: BTreeMap<(Protocol, RetryResult), u64>,
     /// 5xx that the origin itself answered, by status.
     pub origin_errors: BTreeMap<u16, u64>,
+    /// Requests of which nobody saw what became of them (a gap, an eviction).
+    pub unseen_requests: u64,
     /// Suspected downgrades of unreadable connections.
     pub suspected: u64,
     /// Gaps by where they were noticed, and their bytes.

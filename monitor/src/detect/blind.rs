@@ -1,0 +1,60 @@
+//! Where a client could have asked without being seen.
+
+use super::connections::Map;
+use crate::model::{DarkWhy, Time};
+
+/// What one client host has that cannot be read, towards one server host.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pair {
+    /// Connections that cannot be read now, or of which it is not settled yet.
+    open: u32,
+    /// When one of them last could have held something.
+    last: Time,
+}
+
+/// Unreadable connections by client and server host.
+#[derive(Debug, Default)]
+pub(super) struct Blind {
+    pairs: Map<(u64, u64), Pair>,
+}
+
+impl Blind {
+    /// A connection cannot be read from here on.
+    pub(super) fn begin(&mut self, pair: (u64, u64)) {
+        self.pairs.entry(pair).or_default().open += 1;
+    }
+
+    /// It ended, or can be read again. `held`: what it had in between stays unread.
+    pub(super) fn end(&mut self, pair: (u64, u64), held: Option<Time>) {
+        let Some(found) = self.pairs.get_mut(&pair) else { return };
+        found.open = found.open.saturating_sub(1);
+        found.last = found.last.max(held.unwrap_or_default());
+        if found.open == 0 && found.last == Time::default() {
+            self.pairs.remove(&pair);
+        }
+    }
+
+    /// Bytes of a client were lost.
+    pub(super) fn point(&mut self, pair: (u64, u64), at: Time) {
+        let found = self.pairs.entry(pair).or_default();
+        found.last = found.last.max(at);
+    }
+
+    /// The client may have asked this server since `since` without being seen.
+    pub(super) fn since(&self, pair: (u64, u64), since: Time) -> bool {
+        self.pairs.get(&pair).is_some_and(|found| found.open > 0 || found.last >= since)
+    }
+
+    /// Forgets what lies before `horizon`, when there is more than `cap` of it. False: even so there is more.
+    pub(super) fn trim(&mut self, cap: usize, horizon: Time) -> bool {
+        if self.pairs.len() > cap {
+            self.pairs.retain(|_, pair| pair.open > 0 || pair.last >= horizon);
+        }
+        self.pairs.len() <= cap
+    }
+}
+
+/// A connection that is dark for this reason may still be HTTP.
+pub(super) const fn may_be_http(why: DarkWhy) -> bool {
+    !matches!(why, DarkWhy::NotHttp | DarkWhy::TooLittle | DarkWhy::Tls(tls_tap::Dark::NotTls))
+}

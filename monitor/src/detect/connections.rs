@@ -1,0 +1,130 @@
+//! The connections that are open, and their requests that are not answered yet.
+
+use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::model::{ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Protocol, Request, Time};
+
+/// CANCELs of a server that are remembered for each connection.
+const CANCELS: usize = 16;
+
+/// A hash for keys that never leave the process. The seed is fixed: the same input gives the same run.
+pub(super) fn mix(value: impl Hash) -> u64 {
+    FixedState::with_seed(0x6832_7761_7463_6831).hash_one(value)
+}
+
+/// A map whose order is never looked at.
+pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
+
+/// A request without a complete answer.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) request: Arc<Request>,
+    pub(super) start: Time,
+    /// Its number among the candidates.
+    pub(super) record: u64,
+    pub(super) status: Option<u16>,
+}
+
+/// A GOAWAY of the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerGoAway {
+    pub(super) reset: u64,
+    pub(super) time: Time,
+    pub(super) code: ErrorCode,
+    pub(super) last_stream: u32,
+}
+
+/// A stream that the server reset with CANCEL: no failure if the client does the same at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerCancel {
+    pub(super) stream: ExchangeId,
+    pub(super) time: Time,
+    pub(super) case: u64,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) ends: Endpoints,
+    pub(super) opened: Time,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) sni: Option<Box<str>>,
+    pub(super) offers_h2: bool,
+    pub(super) offers_only_http1: bool,
+    /// Since when requests could not be read.
+    pub(super) blind: Option<Time>,
+    /// Could not be read at some time.
+    pub(super) dark: bool,
+    /// Findings about what could not be seen so far.
+    pub(super) notes: u32,
+    /// A 401 that offers Negotiate or NTLM was seen.
+    pub(super) windows_auth: bool,
+    /// The last reset: the stream's end follows it.
+    pub(super) last_reset: Option<(ExchangeId, u64)>,
+    pub(super) goaway: Option<ServerGoAway>,
+    /// The case of a GOAWAY without any request, until one comes.
+    pub(super) goaway_case: Option<u64>,
+    /// The first request after it, and its case.
+    pub(super) attached: Option<(ExchangeId, u64)>,
+    pub(super) cancels: SmallVec<[ServerCancel; 2]>,
+    pub(super) open: Map<ExchangeId, Open>,
+    /// Requests so far.
+    pub(super) requests: u64,
+    /// Hashes of the client's host, of the server, and of its host.
+    pub(super) host: u64,
+    pub(super) server: u64,
+    pub(super) server_host: u64,
+}
+
+impl Connection {
+    pub(super) fn new(id: ConnectionId, ends: Endpoints, opened: Time) -> Self {
+        Self {
+            id,
+            ends,
+            opened,
+            protocol: None,
+            sni: None,
+            offers_h2: false,
+            offers_only_http1: false,
+            blind: None,
+            dark: false,
+            notes: 0,
+            windows_auth: false,
+            last_reset: None,
+            goaway: None,
+            goaway_case: None,
+            attached: None,
+            cancels: SmallVec::new(),
+            open: Map::default(),
+            requests: 0,
+            host: mix(Self::client_host(&ends)),
+            server: mix(ends.server),
+            server_host: mix(ends.server.ip()),
+        }
+    }
+
+    /// The client's host: behind a PROXY protocol header, the one that it names.
+    pub(super) fn client_host(ends: &Endpoints) -> IpAddr {
+        ends.proxied.unwrap_or(ends.client).ip()
+    }
+
+    /// Who asks: the host, or behind a CDN, which asks from many addresses, the CDN.
+    pub(super) fn who(&self, edge: Option<Edge>) -> u64 {
+        edge.filter(|edge| edge.is_cdn()).map_or(self.host, |edge| mix(("cdn", edge)))
+    }
+
+    /// Remembers the last of the server's CANCELs.
+    pub(super) fn note_cancel(&mut self, stream: ExchangeId, time: Time, case: u64) {
+        if self.cancels.len() >= CANCELS {
+            self.cancels.remove(0);
+        }
+        self.cancels.push(ServerCancel { stream, time, case });
+    }
+}

@@ -1,0 +1,305 @@
+//! Requests, their responses and how they end.
+
+use std::sync::Arc;
+
+use super::candidates::{Brief, State};
+use super::cases::{Left, Loss, Scene};
+use super::connections::{Connection, Open, mix};
+use super::identity::Ids;
+use super::{Core, stats};
+use crate::model::{
+    CaseKind, CloseHow, ErrorCode, Exchange, ExchangeEnd, ExchangeId, Finding, OriginErrorFinding, Protocol, Request,
+    Side, Time,
+};
+
+/// TLS alerts of a client that only say goodbye: close_notify, user_canceled.
+const FAREWELLS: [u8; 2] = [0, 90];
+
+/// Most requests that are looked at for the one that a request was forwarded as.
+const LOOK: usize = 64;
+
+/// How soon a client's CANCEL follows a server's for both to have met the same deadline.
+const BOTH_CANCEL: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// A request's response header section.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) exchange: ExchangeId,
+    pub(super) status: Option<u16>,
+    pub(super) informational: bool,
+    pub(super) asks_windows_auth: bool,
+}
+
+/// How a request left its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) exchange: ExchangeId,
+    pub(super) end: ExchangeEnd,
+    pub(super) status: Option<u16>,
+    pub(super) responded: bool,
+}
+
+/// Why a request is a case.
+struct Cause {
+    kind: CaseKind,
+    time: Time,
+    reset: Option<u64>,
+    ended_by: Option<&'static str>,
+}
+
+impl Core {
+    pub(super) fn request(&mut self, at: Time, connection: &mut Connection, exchange: Exchange) {
+        if exchange.pushed {
+            return; // The server's idea, and no client waits for it.
+        }
+        let protocol = connection.protocol.unwrap_or(Protocol::Other);
+        *self.stats.requests.entry(protocol).or_default() += 1;
+        self.stats.timeline.at(at, |step| step.0 += 1);
+        connection.requests += 1;
+        let Exchange { id, request, .. } = exchange;
+        if self.open >= self.limits.candidates {
+            *self.stats.capped.entry("open_requests").or_default() += 1;
+            return;
+        }
+        let brief = brief(connection, Some(&request), at);
+        let record = self.candidates.push(brief);
+        if !self.cases.is_empty() {
+            if let Some(edge) = request.edge.filter(|edge| edge.is_cdn()) {
+                self.cases.edge_asked(edge, brief.server, at);
+            }
+            self.cases.asked(record, &brief, &self.candidates);
+        }
+        if let Some(case) = connection.goaway_case.take()
+            && self.cases.attach(case, &request, record, brief)
+        {
+            connection.attached = Some((id, case));
+        }
+        if connection.open.insert(id, Open { request, start: at, record, status: None }).is_none() {
+            self.open += 1;
+        }
+    }
+
+    pub(super) fn response(&mut self, at: Time, connection: &mut Connection, answer: Answer, out: &mut Vec<Finding>) {
+        if answer.informational {
+            return;
+        }
+        let protocol = connection.protocol.unwrap_or(Protocol::Other);
+        let class = answer.status.map_or(0, |status| u8::try_from(status / 100).unwrap_or(0));
+        *self.stats.responses.entry((protocol, class)).or_default() += 1;
+        let open = connection.open.get_mut(&answer.exchange);
+        let target = open.as_ref().map_or(0, |open| target(&open.request));
+        if answer.asks_windows_auth {
+            connection.windows_auth = true;
+            if target != 0 {
+                self.unauthorized.add(target);
+            }
+        }
+        if let Some(open) = open {
+            open.status = answer.status;
+            self.cases.left(open.record, Left::Begun, answer.status, self.now);
+        }
+        if let Some(status) = answer.status.filter(|status| (500..600).contains(status)) {
+            let open = connection.open.get(&answer.exchange);
+            if open.is_some_and(|open| self.forwarded(connection, open).is_some()) {
+                return;
+            }
+            *self.stats.origin_errors.entry(status).or_default() += 1;
+            self.errors += 1;
+            out.push(Finding::OriginError(Box::new(OriginErrorFinding {
+                time: at,
+                id: self.errors,
+                client: connection.ends.client,
+                server: connection.ends.server,
+                protocol,
+                edge: open.and_then(|open| open.request.edge),
+                request: open.map(|open| Arc::clone(&open.request)),
+                status,
+            })));
+        }
+    }
+
+    /// The request that the server of this one sent on, where the capture sees an edge from both sides: what became of the latest. Where
+    /// everything is on one host, one that is itself sent on is told by the older request for the same path that still waits for it.
+    fn forwarded(&self, connection: &Connection, open: &Open) -> Option<State> {
+        let own = self.candidates.get(open.record).filter(|own| own.brief.shape != 0)?;
+        let one_host = connection.host == connection.server_host;
+        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
+        let since = own.brief.start.0.saturating_sub(if one_host { window } else { 1 });
+        let (mut latest, mut looked) = (None, 0);
+        for (number, record) in self.candidates.chain(own.brief.shape, Time(since)).take(LOOK) {
+            looked += 1;
+            let elsewhere = record.brief.server != connection.server;
+            if number > open.record && elsewhere && record.brief.host == connection.server_host {
+                latest = latest.or(Some(record.state));
+            }
+            let waits = record.state == State::Open && record.brief.server_host == connection.host;
+            if number < open.record && elsewhere && one_host && waits {
+                return None;
+            }
+        }
+        latest.filter(|_| looked < LOOK)
+    }
+
+    pub(super) fn ended(&mut self, at: Time, connection: &mut Connection, ended: Ended, out: &mut Vec<Finding>) {
+        let open = connection.open.remove(&ended.exchange);
+        self.open -= usize::from(open.is_some());
+        let record = open.as_ref().map_or(0, |open| open.record);
+        let attached = connection.attached.filter(|&(id, _)| id == ended.exchange).map(|(_, case)| case);
+        let Some(cause) = cause(at, connection, &ended, open.as_ref()) else {
+            if ended.end == ExchangeEnd::Unseen {
+                self.stats.unseen_requests += 1;
+            }
+            let in_flight = matches!(ended.end, ExchangeEnd::Closed { how: CloseHow::InputEnded, .. });
+            if !in_flight && record != 0 {
+                self.candidates.set(record, State::Answered, ended.status);
+                self.cases.left(record, Left::Answered, ended.status, self.now);
+            }
+            if let Some(case) = attached.filter(|_| ended.end == ExchangeEnd::Complete) {
+                self.cases.withdraw(case);
+            }
+            return;
+        };
+        self.candidates.set(record, State::Refused, ended.status);
+        let sent_on = open.as_ref().and_then(|open| self.forwarded(connection, open));
+        let mut brief = brief(connection, open.as_ref().map(|open| &*open.request), cause.time);
+        brief.start = open.as_ref().map_or(cause.time, |open| open.start);
+        let loss = Loss {
+            time: cause.time,
+            kind: cause.kind,
+            client: connection.ends.client,
+            server: connection.ends.server,
+            edge: open.as_ref().and_then(|open| open.request.edge),
+            request: open.map(|open| open.request),
+            record,
+            brief,
+            reset: cause.reset,
+            responded: ended.responded,
+            ended_by: cause.ended_by,
+        };
+        // An edge's own failure towards its visitor, when what it sent on is a case, is the same loss.
+        if self.cases.lost(&loss, self.now) || attached.is_some() || sent_on == Some(State::Refused) {
+            return;
+        }
+        let case = self.open_case(loss, out);
+        if let ExchangeEnd::Reset(reset) = ended.end
+            && (reset.by, reset.code) == (Side::Server, ErrorCode::CANCEL)
+        {
+            connection.note_cancel(ended.exchange, at, case);
+        }
+    }
+
+    pub(super) fn open_case(&mut self, loss: Loss, out: &mut Vec<Finding>) -> u64 {
+        let scene = Scene { candidates: &self.candidates, blind: &self.blind };
+        let (case, dropped) = self.cases.open(loss, scene);
+        if let Some(dropped) = dropped {
+            *self.stats.capped.entry("cases").or_default() += 1;
+            stats::case(&mut self.stats, &dropped, self.limits.top);
+            out.push(Finding::Case(Box::new(dropped)));
+        }
+        case
+    }
+
+    /// A client's CANCEL right after the server's: both met a deadline (gRPC), nothing failed.
+    pub(super) fn client_cancel(&mut self, at: Time, connection: &Connection, stream: ExchangeId) {
+        let both = connection.cancels.iter().find(|cancel| cancel.stream == stream);
+        if let Some(cancel) = both.filter(|cancel| at.since(cancel.time) <= BOTH_CANCEL) {
+            self.cases.withdraw(cancel.case);
+        }
+    }
+}
+
+/// Why a request that ended this way is a case; `None`: it is none.
+fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) -> Option<Cause> {
+    let kind = |code| match code {
+        ErrorCode::HTTP_1_1_REQUIRED => CaseKind::Downgrade,
+        _ => CaseKind::Failure,
+    };
+    let promised = connection.protocol != Some(Protocol::Http1) && ended.exchange % 2 == 0;
+    if promised {
+        return None;
+    }
+    let start = open.map_or(Time::default(), |open| open.start);
+    let by_goaway = |code| {
+        let seen = connection.goaway.filter(|seen| seen.code == code);
+        Cause {
+            kind: kind(code),
+            time: seen.map_or(at, |seen| seen.time.max(start)),
+            reset: seen.map(|seen| seen.reset),
+            ended_by: Some("goaway"),
+        }
+    };
+    match ended.end {
+        ExchangeEnd::Complete | ExchangeEnd::Unseen => None,
+        ExchangeEnd::Reset(reset) => {
+            let cancelled = (reset.by, reset.code) == (Side::Client, ErrorCode::CANCEL);
+            if cancelled {
+                // What the server refused before is refused, whatever the client tidies up afterwards.
+                let refused = connection.goaway.filter(|goaway| ended.exchange > goaway.last_stream)?;
+                return Some(by_goaway(refused.code));
+            }
+            let id = connection.last_reset.filter(|&(stream, _)| stream == ended.exchange).map(|(_, id)| id);
+            let server = reset.by == Side::Server;
+            Some(Cause {
+                kind: if server { kind(reset.code) } else { CaseKind::Failure },
+                time: at,
+                reset: id,
+                ended_by: None,
+            })
+        }
+        ExchangeEnd::Closed { how, goaway } => {
+            let covered = goaway.filter(|goaway| goaway.by == Side::Server);
+            let above = covered.filter(|goaway| ended.exchange > goaway.last_stream);
+            if let Some(goaway) = above {
+                return Some(by_goaway(goaway.code));
+            }
+            let (by, word) = match how {
+                CloseHow::Fin(by) => (by, "fin"),
+                CloseHow::Rst(by) => (by, "rst"),
+                CloseHow::Alert(by, description) if by == Side::Client && !FAREWELLS.contains(&description) => {
+                    (Side::Server, "alert")
+                }
+                CloseHow::Alert(by, _) => (by, "alert"),
+                CloseHow::Reused | CloseHow::Idle | CloseHow::Evicted | CloseHow::InputEnded => return None,
+            };
+            if let Some(goaway) = covered.filter(|goaway| goaway.code != ErrorCode::NO_ERROR) {
+                return Some(by_goaway(goaway.code));
+            }
+            // A client that leaves before the response has given up: the origin failed nobody.
+            (by == Side::Server).then_some(Cause {
+                kind: CaseKind::Failure,
+                time: at,
+                reset: None,
+                ended_by: Some(word),
+            })
+        }
+    }
+}
+
+fn target(request: &Request) -> u64 {
+    request.target.map_or(0, |target| ((target.0 >> 64) as u64 ^ target.0 as u64).max(1))
+}
+
+/// What a request is remembered by.
+pub(super) fn brief(connection: &Connection, request: Option<&Request>, at: Time) -> Brief {
+    let who = connection.who(request.and_then(|request| request.edge));
+    let (host, server, server_host) = (connection.host, connection.server, connection.server_host);
+    let target = request.map_or(0, target);
+    let shape = request.map_or(0, |request| match (&request.method, &request.path) {
+        (Some(method), Some(path)) => mix((method, path)).max(1),
+        _ => 0,
+    });
+    Brief {
+        key: Brief::key(who, target, host, server_host, server),
+        who,
+        target,
+        shape,
+        ids: request.map(Ids::of).unwrap_or_default(),
+        start: at,
+        connected: connection.opened,
+        host,
+        server,
+        server_host,
+        protocol: connection.protocol.unwrap_or(Protocol::Other),
+        first: connection.requests == 1,
+    }
+}

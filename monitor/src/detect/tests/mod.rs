@@ -1,0 +1,6 @@
+//! Scenarios: a few events in, the cases out.
+
+mod cases;
+mod generator;
+mod sight;
+mod world;

@@ -1,0 +1,142 @@
+use super::world::{LONG, ORIGIN, World, get};
+use crate::model::*;
+
+fn hello(alpn: &[&str]) -> Kind {
+    Kind::Hello(Box::new(HelloSeen { sni: None, alpn: alpn.iter().map(|&one| one.into()).collect() }))
+}
+
+const NO_KEY: Kind = Kind::Dark { by: None, why: DarkWhy::Tls(tls_tap::Dark::NoKey) };
+
+#[test]
+fn without_keys_a_switch_to_http_1_1_is_suspected_and_no_case() {
+    let suspected = |second: &[&str], keys: bool| {
+        let mut world = World::new();
+        let one = world.open("10.0.0.1:1", ORIGIN);
+        world.say(one, hello(&["h2", "http/1.1"]));
+        world.say(one, if keys { Kind::Protocol(Protocol::H2) } else { NO_KEY });
+        world.wait(3_000);
+        let two = world.open("10.0.0.1:2", ORIGIN);
+        world.say(two, hello(second));
+        world.say(two, NO_KEY);
+        assert!(world.cases_after(LONG).is_empty());
+        world.detector.stats().suspected
+    };
+    assert_eq!(suspected(&["http/1.1"], false), 1);
+    assert_eq!(suspected(&["http/1.1"], true), 0);
+    assert_eq!(suspected(&["h2", "http/1.1"], false), 0);
+    assert_eq!(suspected(&[], false), 0);
+}
+
+#[test]
+fn an_origins_own_error_is_told_from_an_edges() {
+    let mut world = World::new();
+    let front = world.speaking("203.0.113.5:999", "10.0.0.1:80", Protocol::Http1);
+    let back = world.h2("10.0.0.1:1000");
+    world.ask(front, 1, &get("/a"));
+    world.ask(back, 1, &get("/a"));
+    world.refuse(back, 1);
+    world.answer(front, 1, 502);
+    world.ask(back, 3, &get("/b"));
+    world.answer(back, 3, 503);
+    assert_eq!(world.detector.stats().origin_errors.iter().collect::<Vec<_>>(), [(&503, &1)]);
+}
+
+#[test]
+fn a_401_before_is_evidence() {
+    let mut world = World::new();
+    let on = world.h2("10.0.0.1:1000");
+    world.ask(on, 1, &get("/a"));
+    world.say(on, Kind::Response { exchange: 1, status: Some(401), informational: false, asks_windows_auth: true });
+    world.end(on, 1, ExchangeEnd::Complete, Some(401));
+    world.ask(on, 3, &get("/a"));
+    world.refuse(on, 3);
+    let found = world.out.iter().find_map(|finding| match finding {
+        Finding::Reset(reset) => Some(reset.evidence.clone()),
+        _ => None,
+    });
+    assert_eq!(found, Some(vec![Evidence::EarlierUnauthorized, Evidence::NoResponseHeaders]));
+}
+
+#[test]
+fn a_verdict_needs_sight() {
+    let verdict = |scenario: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        scenario(&mut world);
+        world.cases_after(LONG);
+        world.detector.verdict()
+    };
+    let healthy = |world: &mut World| {
+        let on = world.h2("10.0.0.1:1");
+        world.ask(on, 1, &get("/"));
+        world.begin(on, 1, 103);
+        world.answer(on, 1, 200);
+        world.close(on, CloseHow::Fin(Side::Client));
+    };
+    assert_eq!(verdict(&|_| {}), Verdict::Inconclusive(Unsure::Empty));
+    assert_eq!(verdict(&healthy), Verdict::Nothing);
+    assert_eq!(
+        verdict(&|world| {
+            world.open("10.0.0.1:1", ORIGIN);
+        }),
+        Verdict::Inconclusive(Unsure::NoHttp)
+    );
+    assert_eq!(
+        verdict(&|world| {
+            healthy(world);
+            let dark = world.open("10.0.0.1:2", ORIGIN);
+            world.say(dark, NO_KEY);
+        }),
+        Verdict::Inconclusive(Unsure::Dark)
+    );
+    assert_eq!(
+        verdict(&|world| {
+            healthy(world);
+            let on = world.h2("10.0.0.1:3");
+            world.say(on, Kind::Gap { by: Side::Server, bytes: 100, at: GapWhere::End });
+        }),
+        Verdict::Inconclusive(Unsure::Lost)
+    );
+    assert_eq!(
+        verdict(&|world| {
+            let on = world.h2("10.0.0.1:1");
+            world.ask(on, 1, &get("/"));
+            world.refuse(on, 1);
+        }),
+        Verdict::Found
+    );
+}
+
+#[test]
+fn responses_are_counted_once_and_by_class() {
+    let mut world = World::new();
+    let on = world.h2("10.0.0.1:1");
+    for (stream, status) in [(1, 200), (3, 204), (5, 404), (7, 500)] {
+        world.ask(on, stream, &get("/"));
+        world.begin(on, stream, 100);
+        world.answer(on, stream, status);
+    }
+    let stats = world.detector.stats();
+    let counts: Vec<_> = stats.responses.iter().map(|(&(_, class), &count)| (class, count)).collect();
+    assert_eq!(counts, [(2, 2), (4, 1), (5, 1)]);
+    assert_eq!(stats.requests[&Protocol::H2], 4);
+}
+
+#[test]
+fn on_one_host_neither_side_of_an_edge_hides_a_loss() {
+    let mut world = World::new();
+    let fronts = [1, 2].map(|n| world.speaking(&format!("127.0.0.1:{n}"), "127.0.0.1:80", Protocol::Http1));
+    let back = world.speaking("127.0.0.1:9", "127.0.0.1:8443", Protocol::H2);
+    for (front, stream) in fronts.into_iter().zip([1, 3]) {
+        world.ask(front, 1, &get("/a"));
+        world.wait(50);
+        world.ask(back, stream, &get("/a"));
+        world.wait(50);
+    }
+    world.refuse(back, 3);
+    world.cut(fronts[1], 1, CloseHow::Fin(Side::Server), None);
+    world.refuse(back, 1);
+    world.cut(fronts[0], 1, CloseHow::Fin(Side::Server), None);
+    let cases = world.cases_after(LONG);
+    assert_eq!(cases.iter().filter(|case| case.kind == CaseKind::Downgrade).count(), 2, "{cases:?}");
+    assert!(cases.iter().all(|case| case.outcome == Outcome::GivenUp), "a visitor's request is no retry of an edge's");
+}
