@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod connection;
 mod hpack;
 mod limits;
 mod observer;
 mod side;
 
 pub use code::ErrorCode;
+pub use connection::{Auth, Connection};
 pub use hpack::{Field, Fields};
 pub use limits::Limits;
 pub use observer::{Anomaly, End, GoAway, HeadKind, Observer, Phase, Reset, Stream};
