@@ -8,9 +8,13 @@
 
 mod code;
 mod connection;
+mod frame;
 mod hpack;
+mod ledger;
 mod limits;
 mod observer;
+mod resync;
+mod settings;
 mod side;
 
 pub use code::ErrorCode;
