@@ -16,6 +16,8 @@ mod observer;
 mod resync;
 mod settings;
 mod side;
+#[cfg(test)]
+mod tests;
 
 pub use code::ErrorCode;
 pub use connection::{Auth, Connection};
