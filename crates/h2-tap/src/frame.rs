@@ -102,7 +102,7 @@ impl Head {
             kind::HEADERS | kind::PUSH_PROMISE => self.length >= self.prefix(),
             kind::PRIORITY => self.length == 5,
             kind::RST_STREAM | kind::WINDOW_UPDATE => self.length == 4,
-            kind::SETTINGS => self.length % 6 == 0 && (!self.has(flag::ACK) || self.length == 0),
+            kind::SETTINGS => self.length.is_multiple_of(6) && (!self.has(flag::ACK) || self.length == 0),
             kind::PING => self.length == 8,
             kind::GOAWAY => self.length >= 8,
             kind::ALTSVC => self.length >= 2,

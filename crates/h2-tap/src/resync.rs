@@ -207,7 +207,8 @@ impl Candidate {
 
 /// Streams of a client are odd (RFC 9113 section 5.1.1), so that it opens and fills no others.
 const fn by_role(head: Head, side: Side) -> bool {
-    !matches!((side, head.kind), (Side::Client, kind::DATA | kind::HEADERS | kind::CONTINUATION)) || head.stream % 2 == 1
+    !matches!((side, head.kind), (Side::Client, kind::DATA | kind::HEADERS | kind::CONTINUATION))
+        || head.stream % 2 == 1
 }
 
 /// The search on one side.
@@ -315,7 +316,8 @@ impl Search {
             return;
         }
         let mut candidate = Candidate::new(start);
-        if candidate.take(time, &self.window, self.offset, view) {
+        // So many offsets are tried that the first header, too, must name what lives.
+        if candidate.take(time, &self.window, self.offset, view) && candidate.row > 0 {
             self.candidates.push(candidate);
         }
     }

@@ -121,8 +121,11 @@ impl Allowance {
     }
 
     fn bound(&mut self) {
-        self.max_frame =
-            self.pending.iter().filter_map(|change| change.max_frame).fold(self.acked_frame, |max, value| max.max(value));
+        self.max_frame = self
+            .pending
+            .iter()
+            .filter_map(|change| change.max_frame)
+            .fold(self.acked_frame, |max, value| max.max(value));
     }
 }
 

@@ -3,15 +3,41 @@ use crate::Limits;
 #[derive(Debug)]
 pub(crate) struct HpackError;
 #[derive(Debug)]
-pub(crate) struct Decoder { store: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> , fields: Vec<Field<'static>>}
-const NAMES: [&str; 15] = ["", ":authority", ":method", ":method", ":path", ":path", ":scheme", ":scheme", ":status", ":status",":status",":status",":status",":status",":status"];
-const VALUES: [&str; 15] = ["", "", "GET", "POST", "/", "/index.html", "http", "https", "200", "204","206","304","400","404","500"];
+pub(crate) struct Decoder {
+    store: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    fields: Vec<Field<'static>>,
+}
+const NAMES: [&str; 15] = [
+    "",
+    ":authority",
+    ":method",
+    ":method",
+    ":path",
+    ":path",
+    ":scheme",
+    ":scheme",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+    ":status",
+];
+const VALUES: [&str; 15] =
+    ["", "", "GET", "POST", "/", "/index.html", "http", "https", "200", "204", "206", "304", "400", "404", "500"];
 impl Decoder {
-    pub(crate) fn new(_: &Limits) -> Self { Self { store: Vec::new(), fields: Vec::new() } }
-    pub(crate) fn midstream(l: &Limits) -> Self { Self::new(l) }
+    pub(crate) fn new(_: &Limits) -> Self {
+        Self { store: Vec::new(), fields: Vec::new() }
+    }
+    pub(crate) fn midstream(l: &Limits) -> Self {
+        Self::new(l)
+    }
     pub(crate) fn set_max(&mut self, _: u32) {}
     pub(crate) fn forget(&mut self) {}
-    pub(crate) fn memory(&self) -> usize { self.store.capacity() }
+    pub(crate) fn memory(&self) -> usize {
+        self.store.capacity()
+    }
     pub(crate) fn decode(&mut self, block: &[u8]) -> Result<Fields<'_>, HpackError> {
         let mut out: Vec<Field<'static>> = Vec::new();
         let mut i = 0;
@@ -21,9 +47,16 @@ impl Decoder {
             i += 1;
             if b & 0x80 != 0 {
                 let n = (b & 0x7f) as usize;
-                if n == 0 { return Err(HpackError); }
-                if n > 61 { complete = false; }
-                out.push(Field { name: NAMES.get(n).map(|s| s.as_bytes()), value: VALUES.get(n).map(|s| s.as_bytes()) });
+                if n == 0 {
+                    return Err(HpackError);
+                }
+                if n > 61 {
+                    complete = false;
+                }
+                out.push(Field {
+                    name: NAMES.get(n).map(|s| s.as_bytes()),
+                    value: VALUES.get(n).map(|s| s.as_bytes()),
+                });
                 continue;
             }
             let n = (b & if b & 0x40 != 0 { 0x3f } else { 0xf }) as usize;

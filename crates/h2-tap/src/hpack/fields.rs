@@ -27,4 +27,8 @@ impl<'a> Fields<'a> {
         self.complete
     }
 }
-impl<'a> Fields<'a> { pub(crate) fn placeholder(fields: &'a [Field<'a>], complete: bool) -> Self { Self { fields, complete } } }
+impl<'a> Fields<'a> {
+    pub(crate) fn placeholder(fields: &'a [Field<'a>], complete: bool) -> Self {
+        Self { fields, complete }
+    }
+}

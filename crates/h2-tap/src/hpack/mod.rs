@@ -1,7 +1,7 @@
 //! HPACK (RFC 7541), decoding only, from any point of a connection.
 
-mod fields;
 mod decoder;
+mod fields;
 
-pub use fields::{Field, Fields};
 pub(crate) use decoder::Decoder;
+pub use fields::{Field, Fields};

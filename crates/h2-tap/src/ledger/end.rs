@@ -35,8 +35,12 @@ impl<T: Clone> Ledger<T> {
             return;
         }
         self.goaway_error = Some(goaway);
-        let above: Vec<u32> =
-            self.open.range(goaway.last_stream.saturating_add(1)..).map(|(&id, _)| id).filter(|id| id % 2 == 1).collect();
+        let above: Vec<u32> = self
+            .open
+            .range(goaway.last_stream.saturating_add(1)..)
+            .map(|(&id, _)| id)
+            .filter(|id| id % 2 == 1)
+            .collect();
         for id in above {
             self.refuse(time, id, goaway, o);
         }

@@ -121,7 +121,9 @@ impl<T: Clone> Ledger<T> {
             }
             Some(false) => {
                 // The response was over before the request came to light: it ends as its stream did.
-                if let Some(closed) = self.closed.iter_mut().find(|closed| closed.stream.id == id && closed.stream.tag.is_none()) {
+                if let Some(closed) =
+                    self.closed.iter_mut().find(|closed| closed.stream.id == id && closed.stream.tag.is_none())
+                {
                     self.closed_unasked -= 1;
                     closed.stream.tag = Some(tag);
                     closed.stream.client_ended |= section.end_stream;

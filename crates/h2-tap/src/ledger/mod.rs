@@ -112,7 +112,8 @@ impl<T: Clone> Ledger<T> {
     }
 
     fn insert(&mut self, stream: Stream<T>) -> Option<Stream<T>> {
-        let evicted = if self.open.len() >= self.streams { self.open.pop_first().map(|(_, entry)| entry) } else { None };
+        let evicted =
+            if self.open.len() >= self.streams { self.open.pop_first().map(|(_, entry)| entry) } else { None };
         self.client_open -= evicted.as_ref().map_or(0, |entry| usize::from(entry.stream.id % 2 == 1));
         self.client_open += usize::from(stream.id % 2 == 1);
         let entry = Entry { seen: self.losses, certain: self.server_losses, stream };

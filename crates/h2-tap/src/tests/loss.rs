@@ -105,8 +105,9 @@ fn a_body_that_contains_http2_makes_no_finding() {
                 tap.h2.data(0, Server, part, records, &mut || Auth::Verified, &mut tap.log);
             }
             let events = tap.finish();
-            let false_finding =
-                events.iter().find(|event| event.contains("goaway") || event.contains("reset 1") || event.contains("reset 3"));
+            let false_finding = events
+                .iter()
+                .find(|event| event.contains("goaway") || event.contains("reset 1") || event.contains("reset 3"));
             assert_eq!(false_finding, None, "start {start} size {size} records {records}");
         }
     }

@@ -6,9 +6,7 @@ mod loss;
 mod streams;
 
 use crate::frame::{PREFACE, kind};
-use crate::{
-    Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Limits, Observer, Phase, Reset, Side, Stream,
-};
+use crate::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Limits, Observer, Phase, Reset, Side, Stream};
 
 pub(crate) use Side::{Client, Server};
 

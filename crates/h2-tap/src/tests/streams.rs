@@ -113,10 +113,7 @@ fn a_graceful_goaway_covers_only_what_is_above_it() {
     let events = tap.finish();
     assert_eq!(
         events,
-        [
-            "0 end 1 /1 Closed(None) BeforeResponse bytes=0",
-            "0 end 3 /3 Closed(NO_ERROR) BeforeResponse bytes=0"
-        ]
+        ["0 end 1 /1 Closed(None) BeforeResponse bytes=0", "0 end 3 /3 Closed(NO_ERROR) BeforeResponse bytes=0"]
     );
 }
 
