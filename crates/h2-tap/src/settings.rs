@@ -9,8 +9,6 @@ const PENDING: usize = 32;
 
 const HEADER_TABLE_SIZE: u16 = 0x1;
 const MAX_FRAME_SIZE: u16 = 0x5;
-/// SETTINGS_HEADER_TABLE_SIZE before any SETTINGS (RFC 9113 section 6.5.2).
-const DEFAULT_HEADER_TABLE: u32 = 4_096;
 
 /// What one SETTINGS frame changes for its receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,11 +44,12 @@ pub(crate) struct Allowance {
     /// ACKs seen before the SETTINGS that they acknowledge: the two directions are read independently.
     ahead: usize,
     acked_frame: u32,
-    acked_table: u32,
     /// The largest frame that is allowed now: a raised value counts from when it is seen, a lowered one from its ACK.
     max_frame: u32,
     /// The peer's SETTINGS were seen, or the connection from its start.
     known: bool,
+    /// Every SETTINGS and ACK since the connection's start was seen.
+    counted: bool,
 }
 
 impl Allowance {
@@ -59,9 +58,9 @@ impl Allowance {
             pending: VecDeque::new(),
             ahead: 0,
             acked_frame: DEFAULT_MAX_FRAME,
-            acked_table: DEFAULT_HEADER_TABLE,
             max_frame: DEFAULT_MAX_FRAME,
             known,
+            counted: known,
         }
     }
 
@@ -95,28 +94,23 @@ impl Allowance {
     /// This side acknowledged its peer's oldest SETTINGS. Returns what is in force from here on.
     pub(crate) fn ack(&mut self) -> Option<Change> {
         let Some(change) = self.pending.pop_front() else {
-            // Only from the start can it be known that the SETTINGS are still to come.
-            self.ahead = if self.known { (self.ahead + 1).min(PENDING) } else { 0 };
+            self.ahead = if self.counted { (self.ahead + 1).min(PENDING) } else { 0 };
             return None;
         };
         self.apply(change);
         Some(change)
     }
 
-    /// Bytes of this side were lost, its ACKs may be among them: the widest of what may be in force, as a table size.
-    pub(crate) fn lost(&mut self) -> u32 {
+    /// Bytes of this side were lost, its ACKs may be among them: the largest frame that may be in force is allowed.
+    pub(crate) fn lost(&mut self) {
         self.ahead = 0;
-        for change in std::mem::take(&mut self.pending) {
-            self.acked_frame = self.acked_frame.max(change.max_frame.unwrap_or(0));
-            self.acked_table = self.acked_table.max(change.table.map_or(0, |(_, last)| last));
-        }
-        self.bound();
-        self.acked_table
+        self.counted = false;
+        self.acked_frame = self.max_frame;
+        self.pending.clear();
     }
 
     fn apply(&mut self, change: Change) {
         self.acked_frame = change.max_frame.unwrap_or(self.acked_frame);
-        self.acked_table = change.table.map_or(self.acked_table, |(_, last)| last);
         self.bound();
     }
 
@@ -173,6 +167,8 @@ mod tests {
             allowance.announce(frame(&[(1, n)]));
         }
         assert_eq!(allowance.pending.len(), PENDING);
-        assert_eq!(allowance.lost(), 4_096);
+        allowance.announce(frame(&[(5, 70_000)]));
+        allowance.lost();
+        assert_eq!(allowance.max_frame(), 70_000, "its ACK may be among what was lost");
     }
 }

@@ -353,8 +353,7 @@ impl<T: Clone> Connection<T> {
         lane.block = None;
         lane.fragments = Vec::new();
         lane.decoder.forget();
-        let table = lane.allowance.lost();
-        lane.decoder.set_max(table);
+        lane.allowance.lost();
         lane.search = Some(Box::new(Search::new(lane.records, true)));
         self.ledger.lost(cx.side);
         cx.anomaly(Anomaly::LostSync);

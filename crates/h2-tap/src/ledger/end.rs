@@ -34,7 +34,11 @@ impl<T: Clone> Ledger<T> {
         if goaway.code == ErrorCode::NO_ERROR {
             return;
         }
-        self.goaway_error = Some(goaway);
+        let before = self.goaway_error.replace(goaway);
+        if before.is_some_and(|before| before.last_stream <= goaway.last_stream) || self.client_open == 0 {
+            // What is above was refused then.
+            return;
+        }
         let above: Vec<u32> = self
             .open
             .range(goaway.last_stream.saturating_add(1)..)

@@ -166,29 +166,35 @@ impl<T: Clone> Ledger<T> {
         end: bool,
         o: &mut O,
     ) {
-        if !self.open.contains_key(&id) {
-            let known = !self.unseen_requests || self.closed.iter().any(|closed| closed.stream.id == id);
-            if known || side == Side::Client {
-                return;
+        if self.passed(side, id, bytes, end) {
+            if end && side == Side::Server {
+                self.complete(time, id, o);
             }
+            return;
+        }
+        let closed = !self.unseen_requests || self.closed.iter().any(|closed| closed.stream.id == id);
+        if side == Side::Server && !closed {
             let mut stream = fresh(id, None, time);
             stream.phase = Phase::Unknown;
             self.enter(time, side, stream, o);
+            self.data(time, side, id, bytes, end, o);
         }
-        let losses = self.losses;
-        let Some(entry) = self.open.get_mut(&id) else { return };
-        entry.seen = losses;
+    }
+
+    /// Enters DATA of an open stream.
+    #[inline]
+    fn passed(&mut self, side: Side, id: u32, bytes: u64, end: bool) -> bool {
+        let Some(entry) = self.open.get_mut(&id) else { return false };
+        entry.seen = self.losses;
         match side {
             Side::Client => entry.stream.client_ended |= end,
             Side::Server => {
                 entry.stream.response_bytes = entry.stream.response_bytes.saturating_add(bytes);
                 // A body proves a response's header section, seen or not.
                 entry.stream.phase = Phase::InBody;
-                if end {
-                    self.complete(time, id, o);
-                }
             }
         }
+        true
     }
 
     fn complete<O: Observer<Tag = T>>(&mut self, time: u64, id: u32, o: &mut O) {
