@@ -214,8 +214,15 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
         ErrorCode::HTTP_1_1_REQUIRED => CaseKind::Downgrade,
         _ => CaseKind::Failure,
     };
-    let promised = connection.protocol != Some(Protocol::Http1) && ended.exchange % 2 == 0;
-    if promised {
+    let promised = connection.protocol != Some(Protocol::Http1) && ended.exchange.is_multiple_of(2);
+    // An accepted CONNECT or WebSocket has no end that is a complete response: whoever closes it ends it.
+    let gentle = match ended.end {
+        ExchangeEnd::Reset(reset) => matches!(reset.code, ErrorCode::NO_ERROR | ErrorCode::CANCEL),
+        ExchangeEnd::Closed { how, .. } => !matches!(how, CloseHow::Alert(..)),
+        ExchangeEnd::Complete | ExchangeEnd::Unseen => true,
+    };
+    let tunnel = gentle && ended.responded && open.is_some_and(|open| open.request.tunnel);
+    if promised || tunnel {
         return None;
     }
     let start = open.map_or(Time::default(), |open| open.start);
