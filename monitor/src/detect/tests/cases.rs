@@ -540,7 +540,7 @@ fn a_retry_that_the_capture_cuts_off_is_not_called_unanswered() {
 #[test]
 fn a_proxy_protocol_header_names_the_client() {
     let mut world = World::new();
-    let open = |world: &mut World, id, port, protocol, proxied: &str| {
+    let open = |world: &mut World, id: u64, port: u16, protocol: Protocol, proxied: &str| {
         let client = std::net::SocketAddr::from(([10, 0, 0, 1], port));
         let ends = Endpoints { client, server: ORIGIN.parse().unwrap(), proxied: proxied.parse().ok() };
         let id = ConnectionId(100 + id);
