@@ -125,10 +125,11 @@ impl Core {
         let one_host = connection.host == connection.server_host;
         let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
         let since = own.brief.start.0.saturating_sub(if one_host { window } else { 1 });
-        let (mut latest, mut looked) = (None, 0);
+        let mut latest = None;
+        let mut older = !one_host;
         for (number, record) in self.candidates.chain(own.brief.shape, Time(since)).take(LOOK) {
-            looked += 1;
             let elsewhere = record.brief.server != connection.server;
+            older |= number <= open.record;
             if number > open.record && elsewhere && record.brief.host == connection.server_host {
                 latest = latest.or(Some(record.state));
             }
@@ -137,7 +138,7 @@ impl Core {
                 return None;
             }
         }
-        latest.filter(|_| looked < LOOK)
+        latest.filter(|_| older)
     }
 
     pub(super) fn ended(&mut self, at: Time, connection: &mut Connection, ended: Ended, out: &mut Vec<Finding>) {
