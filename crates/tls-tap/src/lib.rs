@@ -6,9 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+pub mod cipher;
+pub mod keylog;
+pub mod keys;
+pub mod late;
 mod reader;
+pub mod schedule;
+mod secret;
 mod side;
+pub mod suite;
+#[cfg(test)]
+mod testing;
 
 pub use chunk::Chunk;
+pub use keylog::KeyLog;
+pub use keys::{KeyStore, Secrets};
 pub use reader::{Alert, Dark, Forged, Gap, Hello, Proof, Reader, Secured, Version};
+pub use secret::Secret;
 pub use side::Side;
+pub use suite::Suite;
