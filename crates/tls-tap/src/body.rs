@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 
 use crate::Chunk;
+use crate::cipher::{Opened, RecordCipher};
+use crate::record::Header;
 
 /// The bytes of a record behind its header, where they lie.
 #[derive(Debug)]
@@ -38,10 +40,49 @@ impl<'m> Body<'_, 'm> {
         }
     }
 
+    /// Opens and authenticates the record, its content to `out`, which is cleared.
+    pub(crate) fn open(
+        &self,
+        cipher: &RecordCipher,
+        sequence: u64,
+        header: Header,
+        out: &mut Vec<u8>,
+    ) -> Option<Opened> {
+        match self {
+            Self::One(chunk) => {
+                out.clear();
+                cipher.open(sequence, header.0, &[chunk.bytes()], out).ok()
+            }
+            Self::Many(pieces) => open(cipher, sequence, header, pieces, out),
+        }
+    }
+
     /// Copies the bytes at `offset` to `out`; `false` when they are not all there.
     pub(crate) fn copy_at(&self, offset: usize, out: &mut [u8]) -> bool {
         copy_at(self.pieces(), offset, out)
     }
+}
+
+/// Opens and authenticates a record, its content to `out`, which is cleared.
+pub(crate) fn open(
+    cipher: &RecordCipher,
+    sequence: u64,
+    header: Header,
+    pieces: &[Cow<'_, [u8]>],
+    out: &mut Vec<u8>,
+) -> Option<Opened> {
+    /// Pieces that fit on the stack: a record of full size in segments of an Ethernet frame is cut in 13.
+    const FEW: usize = 24;
+    out.clear();
+    let mut few = [&[][..]; FEW];
+    if let Some(few) = few.get_mut(..pieces.len()) {
+        for (to, from) in few.iter_mut().zip(pieces) {
+            *to = from;
+        }
+        return cipher.open(sequence, header.0, few, out).ok();
+    }
+    let many: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+    cipher.open(sequence, header.0, &many, out).ok()
 }
 
 /// Copies the bytes at `offset` of `pieces` to `out`; `false` when they are not all there.
@@ -53,7 +94,9 @@ pub(crate) fn copy_at<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut offset: us
         };
         offset = 0;
         let len = from.len().min(out.len());
-        let (Some(source), Some((target, rest))) = (from.get(..len), out.split_at_mut_checked(len)) else { return false };
+        let (Some(source), Some((target, rest))) = (from.get(..len), out.split_at_mut_checked(len)) else {
+            return false;
+        };
         target.copy_from_slice(source);
         out = rest;
         if out.is_empty() {

@@ -68,7 +68,11 @@ impl<'m> Framer<'m> {
     }
 
     /// The next item off the front of `chunk` with the time at which it was complete, or `None` when it takes more bytes.
-    pub(crate) fn next<'r>(&'r mut self, time: u64, chunk: &mut Chunk<'m, 'r>) -> Option<(u64, Item<'r, 'm>)> {
+    pub(crate) fn next<'r, 'b>(&'r mut self, time: u64, chunk: &mut Chunk<'m, 'b>) -> Option<(u64, Item<'r, 'm>)>
+    where
+        'b: 'r,
+        'm: 'b,
+    {
         if self.done {
             self.recycle();
         }
@@ -108,8 +112,8 @@ impl<'m> Framer<'m> {
         }
     }
 
-    /// `lost` bytes are missing here. The item is a record that ends in the hole.
-    pub(crate) fn gap(&mut self, lost: u64) -> Option<Item<'static, 'm>> {
+    /// `lost` bytes are missing here. Gives the header of a record that ends in the hole.
+    pub(crate) fn gap(&mut self, lost: u64) -> Option<Header> {
         if self.done {
             self.recycle();
         }
@@ -139,13 +143,12 @@ impl<'m> Framer<'m> {
         if behind > 0 {
             self.scan = Some(Box::new(Scan::new(behind)));
         }
-        Some(Item::Damaged(Header(self.header), None))
+        Some(Header(self.header))
     }
 
-    /// Bytes of the record in the making, or scanned: seen, but in no record yet.
-    pub(crate) fn pending(&self) -> u64 {
-        let scanned = self.scan.as_ref().map_or(0, |scan| scan.len() as u64);
-        if self.done { scanned } else { scanned + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() }
+    /// Bytes behind a hole in which no record was found yet.
+    pub(crate) fn pending_if_scanning(&self) -> u64 {
+        self.scan.as_ref().map_or(0, |scan| scan.len() as u64)
     }
 
     /// The boundary is lost.
@@ -169,7 +172,10 @@ impl<'m> Framer<'m> {
         (time, item)
     }
 
-    fn assemble(&mut self, chunk: &mut Chunk<'m, '_>) -> Step {
+    fn assemble<'b>(&mut self, chunk: &mut Chunk<'m, 'b>) -> Step
+    where
+        'm: 'b,
+    {
         if usize::from(self.have) < HEADER {
             while let Some(slot) = self.header.get_mut(usize::from(self.have)) {
                 let Some(byte) = chunk.bytes().first() else { return Step::More };
@@ -237,7 +243,10 @@ impl<'m> Framer<'m> {
         self.scan = Some(Box::new(scan));
     }
 
-    fn next_scanned<'r>(&'r mut self, time: u64, chunk: &mut Chunk<'m, 'r>) -> Option<(u64, Item<'r, 'm>)> {
+    fn next_scanned<'r, 'b>(&'r mut self, time: u64, chunk: &mut Chunk<'m, 'b>) -> Option<(u64, Item<'r, 'm>)>
+    where
+        'm: 'b,
+    {
         let scan = self.scan.as_mut()?;
         scan.push(time, chunk.bytes());
         *chunk = chunk.slice(0..0);

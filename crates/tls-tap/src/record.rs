@@ -1,5 +1,7 @@
 //! The record layer's header (RFC 8446 section 5.1, RFC 5246 section 6.2.1).
 
+use crate::Guess;
+
 /// Bytes of a record header.
 pub(crate) const HEADER: usize = 5;
 /// Most bytes of a TLS 1.3 record behind its header: 2^14 + 256.
@@ -57,5 +59,31 @@ impl Header {
     /// The header at the front of `bytes`.
     pub(crate) fn at(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk().map(|header| Self(*header))
+    }
+}
+
+/// Whether these are the first bytes of a client's or a server's first flight: a handshake record with a hello, or an alert.
+pub(crate) fn first_flight(bytes: &[u8]) -> Guess {
+    const HELLO: [fn(u8) -> bool; 6] = [
+        |content_type| content_type == content::HANDSHAKE,
+        |major| major == 3,
+        |minor| minor <= 4,
+        |length| length <= 0x48,
+        |_| true,
+        |message| message == 1 || message == 2,
+    ];
+    const ALERT: [fn(u8) -> bool; 6] = [
+        |byte| byte == content::ALERT,
+        |byte| byte == 3,
+        |byte| byte <= 4,
+        |byte| byte == 0,
+        |byte| byte == 2,
+        |byte| byte <= 2,
+    ];
+    let fits = |pattern: &[fn(u8) -> bool]| bytes.iter().zip(pattern).all(|(byte, fits)| fits(*byte));
+    match (fits(&HELLO) || fits(&ALERT), bytes.len() >= HELLO.len()) {
+        (true, true) => Guess::Yes,
+        (true, false) => Guess::Maybe,
+        (false, _) => Guess::No,
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::Guess;
 use crate::record::{HEADER, Header, MAX, content};
 
 /// Most bytes kept: whatever lies further back than two records was looked at in full.
@@ -119,5 +120,17 @@ fn is_candidate(header: Header) -> bool {
         content::CHANGE_CIPHER_SPEC => major == 3 && minor == 3 && header.len() == 1,
         content::HANDSHAKE => major == 3 && minor == 3 && (4..=MAX).contains(&header.len()),
         _ => header.is_protected_data(),
+    }
+}
+
+/// Whether a chain of records of protected data runs through these bytes of a stream's middle.
+pub(crate) fn chain(bytes: &[u8]) -> Guess {
+    let mut scan = Scan::new(0);
+    let kept = bytes.get(..KEPT).unwrap_or(bytes);
+    scan.push(0, kept);
+    match scan.find() {
+        Some(_) => Guess::Yes,
+        None if !scan.candidates.is_empty() => Guess::Maybe,
+        None => Guess::No,
     }
 }

@@ -4,7 +4,6 @@
 pub(crate) mod message {
     pub(crate) const CLIENT_HELLO: u8 = 1;
     pub(crate) const SERVER_HELLO: u8 = 2;
-    pub(crate) const NEW_SESSION_TICKET: u8 = 4;
     pub(crate) const END_OF_EARLY_DATA: u8 = 5;
     pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub(crate) const CERTIFICATE: u8 = 11;
@@ -80,11 +79,9 @@ impl Messages {
         self.body = Vec::new();
     }
 
-    /// Memory is given back once the handshake is over.
-    pub(crate) fn shrink(&mut self) {
-        if self.have == 0 {
-            self.body = Vec::new();
-        }
+    /// No message is in the making.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.have == 0
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -168,10 +168,6 @@ impl<'m> Queue<'m> {
         self.payload + self.dropped.map_or(0, |dropped| dropped.payload)
     }
 
-    pub(super) const fn payload(&self) -> u64 {
-        self.payload
-    }
-
     pub(super) const fn owned(&self) -> usize {
         self.owned
     }

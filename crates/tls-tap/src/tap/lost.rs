@@ -12,18 +12,21 @@ pub(super) struct Lost {
     known: Gap,
     /// Stream bytes of whole records that could not be told apart.
     holes: u64,
+    /// Missing records outside of `holes`.
+    apart: u64,
     /// Every missing record's header was seen, and its content was application data without padding as far as can be known.
     pub(super) exact: bool,
 }
 
 impl Lost {
     pub(super) const NOTHING: Self =
-        Self { fewest: 0, most: 0, known: Gap { min: 0, max: 0 }, holes: 0, exact: true };
+        Self { fewest: 0, most: 0, known: Gap { min: 0, max: 0 }, holes: 0, apart: 0, exact: true };
 
     /// A record whose header was seen.
     pub(super) const fn record(&mut self, content: Gap) {
         self.fewest += 1;
-        self.most += 1;
+        self.most = self.most.saturating_add(1);
+        self.apart += 1;
         self.known.min = self.known.min.saturating_add(content.min);
         self.known.max = self.known.max.saturating_add(content.max);
         self.exact &= content.min == content.max;
@@ -41,6 +44,7 @@ impl Lost {
     pub(super) const fn records(&mut self, records: u64, content: u64) {
         self.fewest = self.fewest.saturating_add(records);
         self.most = self.most.saturating_add(records);
+        self.apart = self.apart.saturating_add(records);
         self.known.max = self.known.max.saturating_add(content);
         self.exact = false;
     }
@@ -48,7 +52,7 @@ impl Lost {
     /// The missing plaintext, once `records` are known to be missing. `overhead`: stream bytes of a record that are not content, where
     /// every record has the same.
     pub(super) fn gap(&self, records: u64, overhead: Option<u64>) -> Gap {
-        let in_holes = records.saturating_sub(self.fewest_known());
+        let in_holes = records.saturating_sub(self.apart);
         match overhead {
             Some(overhead) => {
                 let content = self.holes.saturating_sub(in_holes.saturating_mul(overhead));
@@ -56,10 +60,6 @@ impl Lost {
             }
             None => Gap { min: 0, max: self.known.max.saturating_add(self.holes) },
         }
-    }
-
-    const fn fewest_known(&self) -> u64 {
-        self.fewest - self.holes.div_ceil((MAX + HEADER) as u64)
     }
 }
 

@@ -23,7 +23,14 @@ pub(super) struct Unverified<'m> {
 }
 
 impl<'m> Unverified<'m> {
-    pub(super) fn push(&mut self, header: Header, sequence: u64, body: &mut Body<'_, 'm>, records: usize, bytes: usize) {
+    pub(super) fn push(
+        &mut self,
+        header: Header,
+        sequence: u64,
+        body: &mut Body<'_, 'm>,
+        records: usize,
+        bytes: usize,
+    ) {
         let (pieces, owned) = body.keep(&mut self.pieces);
         self.owned += owned;
         self.entries.push_back(Entry { header, sequence, pieces });
@@ -36,7 +43,10 @@ impl<'m> Unverified<'m> {
     }
 
     /// Calls `check` on every record and forgets them all. `Err`: one failed; `Ok(false)`: some had been dropped before.
-    pub(super) fn verify(&mut self, mut check: impl FnMut(Header, u64, &[Cow<'m, [u8]>]) -> bool) -> Result<bool, crate::Forged> {
+    pub(super) fn verify(
+        &mut self,
+        mut check: impl FnMut(Header, u64, &[Cow<'m, [u8]>]) -> bool,
+    ) -> Result<bool, crate::Forged> {
         let mut result = Ok(!self.dropped);
         self.pieces.make_contiguous();
         let (mut pieces, _) = self.pieces.as_slices();
