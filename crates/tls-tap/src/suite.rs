@@ -14,7 +14,7 @@ pub enum Hash {
 impl Hash {
     /// Output bytes.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn output_len(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
@@ -65,7 +65,7 @@ impl Protection {
     #[must_use]
     pub const fn mac_key_len(self) -> usize {
         match self {
-            Self::Cbc(_, mac) => mac.len(),
+            Self::Cbc(_, mac) => mac.output_len(),
             Self::Gcm(_) | Self::ChaCha20Poly1305 | Self::Ccm(_) | Self::Ccm8(_) => 0,
         }
     }

@@ -28,7 +28,7 @@ impl Cbc {
             Aes::Aes128 => Decrypt::Aes128(Box::new(Aes128Dec::new_from_slice(key).ok()?)),
             Aes::Aes256 => Decrypt::Aes256(Box::new(Aes256Dec::new_from_slice(key).ok()?)),
         };
-        Some(Self { aes, mac: hmac::Key::new(hmac_algorithm(mac), mac_key), mac_len: mac.len() })
+        Some(Self { aes, mac: hmac::Key::new(hmac_algorithm(mac), mac_key), mac_len: mac.output_len() })
     }
 
     pub(super) fn open(

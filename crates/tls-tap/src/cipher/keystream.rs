@@ -54,6 +54,38 @@ impl Keystream {
         }
     }
 
+    /// The first block of each of the TLS 1.3 records from a sequence number on.
+    pub(crate) fn first_blocks(&self, iv: &[u8; 12], sequence: u64, blocks: &mut [Block]) {
+        let nonce = |number: u64| {
+            let mut nonce = *iv;
+            for (byte, number) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
+                *byte ^= number;
+            }
+            nonce
+        };
+        let counters = |layout: Layout, blocks: &mut [Block]| {
+            for (number, block) in (sequence..).zip(blocks) {
+                *block = layout.counter_block(&nonce(number), 0).into();
+            }
+        };
+        match self {
+            Self::Aes128(aes, layout) => {
+                counters(*layout, blocks);
+                aes.encrypt_blocks(blocks);
+            }
+            Self::Aes256(aes, layout) => {
+                counters(*layout, blocks);
+                aes.encrypt_blocks(blocks);
+            }
+            Self::ChaCha20(_) => {
+                for (number, block) in (sequence..).zip(blocks) {
+                    *block = Block::default();
+                    self.apply(&nonce(number), 0, block);
+                }
+            }
+        }
+    }
+
     /// Encrypts or decrypts `text`, which stands at `offset` of the record with this nonce.
     pub(crate) fn apply(&self, nonce: &[u8; 12], offset: u32, text: &mut [u8]) {
         match self {

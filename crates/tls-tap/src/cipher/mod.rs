@@ -181,7 +181,7 @@ impl RecordCipher {
         }
         let len = self.ciphertext_len(total).ok_or(Unauthentic)?;
         let parts = Parts::split(pieces, self.explicit_len(), len, out).ok_or(Unauthentic)?;
-        let opener = self.opener.get_or_init(|| Opener::new(self.suite.protection, &*self.key, self.mac_key()));
+        let opener = self.opener.get_or_init(|| Opener::new(self.suite.protection, &self.key, self.mac_key()));
         match &self.version {
             Protocol::Tls13 { .. } => {
                 opener.open(&self.nonce(sequence, &[]), &header, &parts, start, out)?;
@@ -225,7 +225,7 @@ impl RecordCipher {
         out: &mut [u8],
     ) -> usize {
         let protection = self.suite.protection;
-        let keystream = self.keystream.get_or_init(|| Keystream::new(protection, &*self.key).map(Box::new));
+        let keystream = self.keystream.get_or_init(|| Keystream::new(protection, &self.key).map(Box::new));
         let (Some(keystream), Ok(offset)) = (keystream, u32::try_from(offset)) else { return 0 };
         let len = out.len().min(ciphertext.len());
         let (Some(out), Some(ciphertext)) = (out.get_mut(..len), ciphertext.get(..len)) else { return 0 };

@@ -17,7 +17,7 @@ pub(super) enum Opener {
     Ccm256(Box<Ccm<Aes256, U16, U12>>),
     Ccm8_128(Box<Ccm<Aes128, U8, U12>>),
     Ccm8_256(Box<Ccm<Aes256, U8, U12>>),
-    Cbc(Cbc),
+    Cbc(Box<Cbc>),
     /// A key that no library took. Lengths are checked before: it does not come to this, and would open nothing.
     Unusable,
 }
@@ -35,7 +35,7 @@ impl Opener {
             Protection::Ccm(Aes::Aes256) => Ccm::new_from_slice(key).ok().map(|ccm| Self::Ccm256(Box::new(ccm))),
             Protection::Ccm8(Aes::Aes128) => Ccm::new_from_slice(key).ok().map(|ccm| Self::Ccm8_128(Box::new(ccm))),
             Protection::Ccm8(Aes::Aes256) => Ccm::new_from_slice(key).ok().map(|ccm| Self::Ccm8_256(Box::new(ccm))),
-            Protection::Cbc(aes, mac) => Cbc::new(aes, key, mac, mac_key).map(Self::Cbc),
+            Protection::Cbc(aes, mac) => Cbc::new(aes, key, mac, mac_key).map(|cbc| Self::Cbc(Box::new(cbc))),
         };
         opener.unwrap_or(Self::Unusable)
     }

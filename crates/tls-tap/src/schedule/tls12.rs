@@ -26,7 +26,7 @@ pub fn prf(hash: Hash, secret: &[u8], label: &[u8], seeds: [&[u8]; 2], out: &mut
         context.sign()
     };
     let mut a = seeded(sign(None));
-    for piece in out.chunks_mut(hash.len()) {
+    for piece in out.chunks_mut(hash.output_len()) {
         let block = seeded(sign(Some(&a)));
         for (to, from) in piece.iter_mut().zip(block.as_ref()) {
             *to = *from;

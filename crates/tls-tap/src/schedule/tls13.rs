@@ -43,7 +43,7 @@ impl TrafficKeys {
 #[must_use]
 pub fn next_secret(hash: Hash, secret: &[u8]) -> Option<Secret> {
     let mut next = zeroize::Zeroizing::new([0; Secret::MAX]);
-    let next = next.get_mut(..hash.len())?;
+    let next = next.get_mut(..hash.output_len())?;
     Expander::new(hash, secret)?.expand(b"traffic upd", next)?;
     Secret::new(next)
 }
@@ -52,7 +52,7 @@ pub fn next_secret(hash: Hash, secret: &[u8]) -> Option<Secret> {
 #[must_use]
 pub fn finished_key(hash: Hash, secret: &[u8]) -> Option<Secret> {
     let mut key = zeroize::Zeroizing::new([0; Secret::MAX]);
-    let key = key.get_mut(..hash.len())?;
+    let key = key.get_mut(..hash.output_len())?;
     Expander::new(hash, secret)?.expand(b"finished", key)?;
     Secret::new(key)
 }
@@ -65,11 +65,11 @@ struct Expander {
 
 impl Expander {
     fn new(hash: Hash, secret: &[u8]) -> Option<Self> {
-        (secret.len() == hash.len()).then(|| Self { secret: hmac::Key::new(hmac_algorithm(hash), secret), hash })
+        (secret.len() == hash.output_len()).then(|| Self { secret: hmac::Key::new(hmac_algorithm(hash), secret), hash })
     }
 
     fn expand(&self, label: &[u8], out: &mut [u8]) -> Option<()> {
-        if out.len() > self.hash.len() {
+        if out.len() > self.hash.output_len() {
             return None;
         }
         // struct HkdfLabel { uint16 length; opaque label<7..255> = "tls13 " + label; opaque context<0..255> }
