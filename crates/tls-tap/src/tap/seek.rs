@@ -159,7 +159,9 @@ impl<'m> Flow<'m> {
     }
 
     fn begin_application<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side) {
-        self.settle(call);
+        if side == Side::Server || !self.extensions_may_come() {
+            self.settle(call);
+        }
         let direction = self.side_mut(side);
         direction.messages.reset();
         direction.failures = 0;
