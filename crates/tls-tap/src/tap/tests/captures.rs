@@ -18,11 +18,13 @@ fn shared(path: &str) -> Option<PathBuf> {
 }
 
 type Segment = (u64, Side, Vec<u8>);
+/// Who is who, the next sequence number of each, and what came.
+type Connection = (HashMap<Vec<u8>, Side>, HashMap<Side, u32>, Vec<Segment>);
 
 /// The segments of every TCP connection of a capture, in order, without repeats. Little-endian pcap, Ethernet, IPv4 or IPv6.
 fn connections(pcap: &[u8]) -> Vec<Vec<Segment>> {
     let u32_le = |at: usize| u32::from_le_bytes(pcap[at..at + 4].try_into().unwrap()) as usize;
-    let mut flows: Vec<(HashMap<Vec<u8>, Side>, HashMap<Side, u32>, Vec<Segment>)> = Vec::new();
+    let mut flows: Vec<Connection> = Vec::new();
     let mut at = 24;
     while at + 16 <= pcap.len() {
         let time = u32_le(at) as u64 * 1_000_000 + u32_le(at + 4) as u64;
