@@ -1,13 +1,19 @@
 //! Developer commands: `cargo xtask help`.
 
 mod bench;
+mod fuzz;
+#[cfg(test)]
+mod layers;
 mod measure;
+mod test;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  test                    installs what the tests use, runs all tests, counts passed, failed and skipped
+  fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
 ";
@@ -16,6 +22,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        ["test"] => test::run(),
+        ["fuzz", seconds] => fuzz::run(seconds, None),
+        ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["bench", rest @ ..] => bench::run_arguments(rest),
         ["corpus", kind, count, dir] => bench::write_corpus(kind, count, dir.as_ref()).map(drop),
         [] | ["help" | "--help" | "-h"] => {

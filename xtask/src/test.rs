@@ -1,0 +1,103 @@
+//! `cargo xtask test`: installs what the tests use, runs all of them, and counts what was skipped.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+/// Programs that tests use, and the Debian packages that have them.
+const TOOLS: [(&str, &str); 2] = [("tshark", "tshark"), ("promtool", "prometheus")];
+
+/// Installs the tools that are missing where that can be done without asking: as root, with apt.
+fn set_up() {
+    let missing: Vec<&str> = TOOLS.iter().filter(|(tool, _)| !is_there(tool)).map(|&(_, package)| package).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
+    if !root || !is_there("apt-get") {
+        println!("not installed, tests that use them are skipped: apt-get install {}", missing.join(" "));
+        return;
+    }
+    println!("installing {}", missing.join(" "));
+    let apt = |arguments: &[&str]| {
+        Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+    };
+    let _ = apt(&["update", "-qq"]);
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    if !apt(&install).is_ok_and(|status| status.success()) {
+        println!("apt-get install failed: tests that use the tools are skipped");
+    }
+}
+
+fn is_there(tool: &str) -> bool {
+    Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+#[derive(Default)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Counts {
+    /// Reads a line of the test runner's output: its results, and what tests that do nothing print.
+    fn line(&mut self, line: &str) {
+        if let Some(why) = line.strip_prefix("skipped: ") {
+            self.skipped += 1;
+            self.passed = self.passed.saturating_sub(1);
+            println!("skipped: {why}");
+        } else if let Some(result) = line.strip_prefix("test result: ") {
+            let number = |word: &str| {
+                let part = result.split([';', '.']).find(|part| part.trim_end().ends_with(word));
+                part.and_then(|part| part.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+            };
+            self.passed += number("passed");
+            self.failed += number("failed");
+            self.skipped += number("ignored");
+        }
+    }
+}
+
+/// Runs every test.
+pub fn run() -> Result<(), String> {
+    set_up();
+    let mut child = Command::new("cargo")
+        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot run cargo test: {error}"))?;
+    let mut counts = Counts::default();
+    let (mut quiet, mut failures) = (false, Vec::new());
+    for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(Result::ok) {
+        counts.line(&line);
+        match line.as_str() {
+            "successes:" => quiet = true,
+            "failures:" => quiet = false,
+            _ => {}
+        }
+        if line.starts_with("test result: ") {
+            quiet = false;
+            println!("{line}");
+        } else if line.ends_with("... FAILED") {
+            failures.push(line);
+        } else if !quiet && !line.ends_with("... ok") && !line.is_empty() && !line.starts_with("running ") {
+            println!("{line}");
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cargo test: {error}"))?;
+    for failure in &failures {
+        println!("{failure}");
+    }
+    println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
+    match (status.success(), counts.failed) {
+        (true, 0) => Ok(()),
+        (false, 0) => Err("cargo test did not run to its end: see above".to_owned()),
+        (_, failed) => Err(format!("{failed} tests failed")),
+    }
+}
