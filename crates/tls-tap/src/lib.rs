@@ -5,16 +5,23 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod chunk;
 pub mod cipher;
+mod cursor;
+mod framer;
+mod handshake;
 pub mod keylog;
 pub mod keys;
 pub mod late;
 mod reader;
+mod record;
+mod scan;
 pub mod schedule;
 mod secret;
 mod side;
 pub mod suite;
+mod tap;
 #[cfg(test)]
 mod testing;
 
@@ -25,3 +32,4 @@ pub use reader::{Alert, Dark, Forged, Gap, Hello, Proof, Reader, Secured, Versio
 pub use secret::Secret;
 pub use side::Side;
 pub use suite::Suite;
+pub use tap::{Guess, Limits, Tls, looks_like_tls};

@@ -1,0 +1,136 @@
+use std::borrow::Cow;
+
+use crate::Chunk;
+use crate::cipher::{Opened, RecordCipher};
+use crate::record::Header;
+
+/// The bytes of a record behind its header, where they lie.
+#[derive(Debug)]
+pub(crate) enum Body<'r, 'm> {
+    /// In one chunk.
+    One(Chunk<'m, 'r>),
+    /// In pieces, which may be taken.
+    Many(&'r mut Vec<Cow<'m, [u8]>>),
+}
+
+impl<'m> Body<'_, 'm> {
+    /// Calls `with` on the pieces in order.
+    pub(crate) fn pieces(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
+        let (one, many) = match self {
+            Self::One(chunk) => (Some(chunk.bytes()), &[][..]),
+            Self::Many(pieces) => (None, pieces.as_slice()),
+        };
+        one.into_iter().chain(many.iter().map(|piece| &**piece))
+    }
+
+    /// Moves the pieces to the end of `into`, copying what would not last. Returns how many pieces and owned bytes that were.
+    pub(crate) fn keep(&mut self, into: &mut impl Extend<Cow<'m, [u8]>>) -> (usize, usize) {
+        match self {
+            Self::One(chunk) => {
+                let piece = chunk.keep();
+                let owned = owned(&piece);
+                into.extend([piece]);
+                (1, owned)
+            }
+            Self::Many(pieces) => {
+                let kept = (pieces.len(), pieces.iter().map(owned).sum());
+                into.extend(pieces.drain(..));
+                kept
+            }
+        }
+    }
+
+    /// Opens and authenticates the record, its content to `out`, which is cleared.
+    pub(crate) fn open(
+        &self,
+        cipher: &RecordCipher,
+        sequence: u64,
+        header: Header,
+        out: &mut Vec<u8>,
+    ) -> Option<Opened> {
+        match self {
+            Self::One(chunk) => {
+                out.clear();
+                cipher.open(sequence, header.0, &[chunk.bytes()], out).ok()
+            }
+            Self::Many(pieces) => open(cipher, sequence, header, pieces, out),
+        }
+    }
+
+    /// Copies the bytes at `offset` to `out`; `false` when they are not all there.
+    pub(crate) fn copy_at(&self, offset: usize, out: &mut [u8]) -> bool {
+        copy_at(self.pieces(), offset, out)
+    }
+}
+
+/// Opens and authenticates a record, its content to `out`, which is cleared.
+pub(crate) fn open(
+    cipher: &RecordCipher,
+    sequence: u64,
+    header: Header,
+    pieces: &[Cow<'_, [u8]>],
+    out: &mut Vec<u8>,
+) -> Option<Opened> {
+    /// Pieces that fit on the stack: a record of full size in segments of an Ethernet frame is cut in 13.
+    const FEW: usize = 24;
+    out.clear();
+    let mut few = [&[][..]; FEW];
+    if let Some(few) = few.get_mut(..pieces.len()) {
+        for (to, from) in few.iter_mut().zip(pieces) {
+            *to = from;
+        }
+        return cipher.open(sequence, header.0, few, out).ok();
+    }
+    let many: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+    cipher.open(sequence, header.0, &many, out).ok()
+}
+
+/// Copies the bytes at `offset` of `pieces` to `out`; `false` when they are not all there.
+pub(crate) fn copy_at<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut offset: usize, mut out: &mut [u8]) -> bool {
+    for piece in pieces {
+        let Some(from) = piece.get(offset..) else {
+            offset -= piece.len();
+            continue;
+        };
+        offset = 0;
+        let len = from.len().min(out.len());
+        let (Some(source), Some((target, rest))) = (from.get(..len), out.split_at_mut_checked(len)) else {
+            return false;
+        };
+        target.copy_from_slice(source);
+        out = rest;
+        if out.is_empty() {
+            return true;
+        }
+    }
+    out.is_empty()
+}
+
+/// Heap bytes that a piece owns.
+pub(crate) fn owned(piece: &Cow<'_, [u8]>) -> usize {
+    match piece {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(bytes) => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_across_pieces() {
+        let mut pieces: Vec<Cow<'_, [u8]>> =
+            vec![Cow::Borrowed(&[0, 1, 2]), Cow::Owned(vec![3]), Cow::Borrowed(&[4, 5, 6])];
+        let mut body = Body::Many(&mut pieces);
+        for offset in 0..=4 {
+            let mut out = [0; 3];
+            assert!(body.copy_at(offset, &mut out));
+            assert_eq!(out.map(usize::from), [offset, offset + 1, offset + 2]);
+        }
+        assert!(!body.copy_at(5, &mut [0; 3]));
+        let mut kept = Vec::new();
+        assert_eq!(body.keep(&mut kept), (3, 1));
+        assert_eq!(kept.concat(), [0, 1, 2, 3, 4, 5, 6]);
+    }
+}

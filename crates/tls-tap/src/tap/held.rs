@@ -1,0 +1,199 @@
+//! What waits for a key or for the peer's hello, in the order in which it came.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use crate::body::{self, Body};
+use crate::framer::{Item, TAIL};
+use crate::record::{Header, content};
+
+/// An item that waits.
+#[derive(Debug)]
+pub(super) struct Held<'m> {
+    pub(super) time: u64,
+    /// Rises over both sides.
+    pub(super) order: u64,
+    /// How many protected records this side held or dropped before.
+    pub(super) index: u64,
+    pub(super) what: Waiting<'m>,
+}
+
+#[derive(Debug)]
+pub(super) enum Waiting<'m> {
+    Record(Header, Vec<Cow<'m, [u8]>>),
+    Damaged(Header, Option<[u8; TAIL]>),
+    Hole(u64),
+}
+
+impl<'m> Waiting<'m> {
+    pub(super) fn item(&mut self) -> Item<'_, 'm> {
+        match self {
+            Self::Record(header, pieces) => Item::Record(*header, Body::Many(pieces)),
+            Self::Damaged(header, tail) => Item::Damaged(*header, *tail),
+            Self::Hole(bytes) => Item::Hole(*bytes),
+        }
+    }
+
+    pub(super) const fn header(&self) -> Option<Header> {
+        match self {
+            Self::Record(header, _) | Self::Damaged(header, _) => Some(*header),
+            Self::Hole(_) => None,
+        }
+    }
+
+    fn pieces(&self) -> usize {
+        match self {
+            Self::Record(_, pieces) => pieces.len().max(1),
+            _ => 1,
+        }
+    }
+
+    fn owned(&self) -> usize {
+        match self {
+            Self::Record(_, pieces) => pieces.iter().map(body::owned).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Protected payload that is there.
+    fn payload(&self) -> u64 {
+        match self {
+            Self::Record(header, _) if header.content_type() == content::APPLICATION_DATA => header.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+/// What was dropped from the front.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dropped {
+    /// Records of protected data.
+    pub(super) records: u64,
+    /// Their payload.
+    pub(super) payload: u64,
+    /// Other stream bytes that were in holes.
+    pub(super) holes: u64,
+    /// A ChangeCipherSpec was dropped, and this many records behind it.
+    pub(super) behind_ccs: Option<u64>,
+}
+
+/// One side's queue.
+#[derive(Debug, Default)]
+pub(super) struct Queue<'m> {
+    items: VecDeque<Held<'m>>,
+    pieces: usize,
+    owned: usize,
+    payload: u64,
+    index: u64,
+    dropped: Option<Dropped>,
+    nonce: Option<u64>,
+    rising: u32,
+}
+
+impl<'m> Queue<'m> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn front(&self) -> Option<&Held<'m>> {
+        self.items.front()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Held<'m>> {
+        self.items.iter()
+    }
+
+    /// Adds an item, and drops from the front what is over the caps. `true`: something was dropped.
+    pub(super) fn push(&mut self, time: u64, order: u64, item: Item<'_, 'm>, bytes: usize, pieces: usize) -> bool {
+        let what = match item {
+            Item::Record(header, mut body) => {
+                self.watch_nonce(header, &body);
+                let mut kept = Vec::with_capacity(1);
+                body.keep(&mut kept);
+                Waiting::Record(header, kept)
+            }
+            Item::Damaged(header, tail) => Waiting::Damaged(header, tail),
+            Item::Hole(bytes) => Waiting::Hole(bytes),
+            Item::NotTls => return false,
+        };
+        self.pieces += what.pieces();
+        self.owned += what.owned();
+        self.payload += what.payload();
+        let index = self.index;
+        self.index += u64::from(is_protected(&what));
+        self.items.push_back(Held { time, order, index, what });
+        let mut over = false;
+        while self.owned > bytes || self.pieces > pieces {
+            let Some(held) = self.pop() else { break };
+            self.drop_item(&held);
+            over = true;
+        }
+        over
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Held<'m>> {
+        let held = self.items.pop_front()?;
+        self.pieces -= held.what.pieces();
+        self.owned -= held.what.owned();
+        self.payload -= held.what.payload();
+        Some(held)
+    }
+
+    /// Puts back what was popped last.
+    pub(super) fn drop_item(&mut self, held: &Held<'_>) {
+        let dropped = self.dropped.get_or_insert_default();
+        match &held.what {
+            Waiting::Hole(bytes) => dropped.holes = dropped.holes.saturating_add(*bytes),
+            Waiting::Record(header, _) | Waiting::Damaged(header, _) => {
+                if let Some(behind) = &mut dropped.behind_ccs {
+                    *behind += 1;
+                } else if header.content_type() == content::CHANGE_CIPHER_SPEC {
+                    dropped.behind_ccs = Some(0);
+                }
+                if header.content_type() == content::APPLICATION_DATA {
+                    dropped.records += 1;
+                    dropped.payload = dropped.payload.saturating_add(header.len() as u64);
+                }
+            }
+        }
+    }
+
+    /// What was dropped from the front; asked once, before the first item is popped.
+    pub(super) const fn take_dropped(&mut self) -> Option<Dropped> {
+        self.dropped.take()
+    }
+
+    /// Payload bytes that wait, and those that were dropped since.
+    pub(super) fn unread(&self) -> u64 {
+        self.payload + self.dropped.map_or(0, |dropped| dropped.payload)
+    }
+
+    pub(super) const fn owned(&self) -> usize {
+        self.owned
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.owned + self.pieces * size_of::<Cow<'_, [u8]>>() + self.items.capacity() * size_of::<Held<'_>>()
+    }
+
+    /// The records bear explicit nonces that rise by one: AES-GCM of TLS 1.2 (RFC 5288).
+    pub(super) const fn looks_like_tls12(&self) -> bool {
+        self.rising >= 2
+    }
+
+    fn watch_nonce(&mut self, header: Header, body: &Body<'_, '_>) {
+        let mut nonce = [0; 8];
+        if header.content_type() != content::APPLICATION_DATA || !body.copy_at(0, &mut nonce) {
+            return;
+        }
+        let nonce = u64::from_be_bytes(nonce);
+        let rises = self.nonce.is_some_and(|last| last.checked_add(1) == Some(nonce));
+        self.rising = if rises { self.rising.saturating_add(1) } else { 0 };
+        self.nonce = Some(nonce);
+    }
+}
+
+/// A record that counts in the sequence of TLS 1.3 application data.
+pub(super) fn is_protected(what: &Waiting<'_>) -> bool {
+    what.header().is_some_and(|header| header.content_type() == content::APPLICATION_DATA)
+}
