@@ -107,6 +107,7 @@ pub(crate) fn copy_at<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut offset: us
 }
 
 /// Heap bytes that a piece owns.
+#[expect(clippy::ptr_arg, reason = "whether it is owned is the question")]
 pub(crate) fn owned(piece: &Cow<'_, [u8]>) -> usize {
     match piece {
         Cow::Borrowed(_) => 0,

@@ -76,10 +76,8 @@ impl<'m> Framer<'m> {
         if self.done {
             self.recycle();
         }
-        if self.replay.is_some() {
-            if let Some(found) = self.next_replayed() {
-                return Some(self.give(found.0, found.1));
-            }
+        if let Some((time, given)) = self.next_replayed() {
+            return Some(self.give(time, given));
         }
         if self.scan.is_some() {
             return self.next_scanned(time, chunk);

@@ -61,7 +61,7 @@ impl Scan {
             self.next += 1;
         }
         while let Some(Reverse((end, start))) = self.candidates.peek().copied() {
-            let Some(behind) = self.bytes.get(end..) else { return None };
+            let behind = self.bytes.get(end..)?;
             let fits = match Header::at(behind) {
                 Some(header) => is_candidate(header) || header.may_follow(),
                 None if behind.is_empty() => true,

@@ -75,6 +75,8 @@ pub(super) struct Direction<'m> {
     pub(super) unread: u64,
     /// The reader was told that this side is dark.
     pub(super) told: bool,
+    /// Bytes of records that may be 0-RTT data and did not open.
+    pub(super) early_missed: u64,
     /// A late search found the place: plaintext of unknown length is missing in front of it.
     pub(super) joined_inside: bool,
     /// A certificate was seen: the handshake is no resumption.
@@ -96,6 +98,7 @@ impl Direction<'_> {
             epochs: 0,
             unread: 0,
             told: false,
+            early_missed: 0,
             joined_inside: false,
             certificate: false,
         }

@@ -133,7 +133,7 @@ impl<'m> Flow<'m> {
     }
 
     /// The server's EncryptedExtensions may still be read.
-    fn extensions_may_come(&self) -> bool {
+    pub(super) fn extensions_may_come(&self) -> bool {
         let handshake = |candidates: &[super::direction::Candidate]| {
             candidates.iter().any(|candidate| candidate.stage == Stage::Handshake)
         };

@@ -159,10 +159,17 @@ impl<'m> Flow<'m> {
     }
 
     fn begin_application<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side) {
-        self.settle(call);
+        if side == Side::Server || !self.extensions_may_come() {
+            self.settle(call);
+        }
         let direction = self.side_mut(side);
         direction.messages.reset();
         direction.failures = 0;
+        let missed = std::mem::take(&mut direction.early_missed);
+        if missed > 0 && self.shared.extensions.as_ref().is_some_and(|extensions| extensions.early_data) {
+            call.reader.gap(call.time, side, Gap { min: 0, max: missed });
+        }
+        let direction = self.side_mut(side);
         let Phase::Seek(candidates) = &mut direction.phase else { return };
         let application = candidates.drain(..).find(|candidate| candidate.stage == Stage::Application);
         match application {
@@ -183,6 +190,7 @@ impl<'m> Flow<'m> {
             lost.most = lost.most.saturating_add(1);
         }
         if may_be_early {
+            direction.early_missed = direction.early_missed.saturating_add(header.len() as u64);
             return;
         }
         direction.failures += 1;
