@@ -7,13 +7,21 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod connection;
+mod frame;
 mod hpack;
+mod ledger;
 mod limits;
 mod observer;
+mod resync;
+mod settings;
 mod side;
+#[cfg(test)]
+mod tests;
 
 pub use code::ErrorCode;
-pub use hpack::{Field, Fields};
+pub use connection::{Auth, Connection};
+pub use hpack::{Decoder, Field, Fields, FieldsBuf, HpackError};
 pub use limits::Limits;
 pub use observer::{Anomaly, End, GoAway, HeadKind, Observer, Phase, Reset, Stream};
 pub use side::Side;

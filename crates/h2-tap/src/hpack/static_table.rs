@@ -1,0 +1,121 @@
+use super::span::{Entry, Span};
+
+/// RFC 7541 appendix A; index 1 comes first.
+const FIELDS: [(&str, &str); 61] = [
+    (":authority", ""),
+    (":method", "GET"),
+    (":method", "POST"),
+    (":path", "/"),
+    (":path", "/index.html"),
+    (":scheme", "http"),
+    (":scheme", "https"),
+    (":status", "200"),
+    (":status", "204"),
+    (":status", "206"),
+    (":status", "304"),
+    (":status", "400"),
+    (":status", "404"),
+    (":status", "500"),
+    ("accept-charset", ""),
+    ("accept-encoding", "gzip, deflate"),
+    ("accept-language", ""),
+    ("accept-ranges", ""),
+    ("accept", ""),
+    ("access-control-allow-origin", ""),
+    ("age", ""),
+    ("allow", ""),
+    ("authorization", ""),
+    ("cache-control", ""),
+    ("content-disposition", ""),
+    ("content-encoding", ""),
+    ("content-language", ""),
+    ("content-length", ""),
+    ("content-location", ""),
+    ("content-range", ""),
+    ("content-type", ""),
+    ("cookie", ""),
+    ("date", ""),
+    ("etag", ""),
+    ("expect", ""),
+    ("expires", ""),
+    ("from", ""),
+    ("host", ""),
+    ("if-match", ""),
+    ("if-modified-since", ""),
+    ("if-none-match", ""),
+    ("if-range", ""),
+    ("if-unmodified-since", ""),
+    ("last-modified", ""),
+    ("link", ""),
+    ("location", ""),
+    ("max-forwards", ""),
+    ("proxy-authenticate", ""),
+    ("proxy-authorization", ""),
+    ("range", ""),
+    ("referer", ""),
+    ("refresh", ""),
+    ("retry-after", ""),
+    ("server", ""),
+    ("set-cookie", ""),
+    ("strict-transport-security", ""),
+    ("transfer-encoding", ""),
+    ("user-agent", ""),
+    ("vary", ""),
+    ("via", ""),
+    ("www-authenticate", ""),
+];
+
+/// Bytes of all names and values.
+const LEN: usize = {
+    let mut len = 0;
+    let mut fields: &[(&str, &str)] = &FIELDS;
+    while let [(name, value), rest @ ..] = fields {
+        len += name.len() + value.len();
+        fields = rest;
+    }
+    len
+};
+
+const LAID_OUT: ([u8; LEN], [Entry; FIELDS.len()]) = lay_out();
+
+/// The names and values one after the other.
+pub(super) static BYTES: [u8; LEN] = LAID_OUT.0;
+
+/// The fields by index less one.
+pub(super) static ENTRIES: [Entry; FIELDS.len()] = LAID_OUT.1;
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time: a wrong index does not compile")]
+const fn lay_out() -> ([u8; LEN], [Entry; FIELDS.len()]) {
+    let mut bytes = [0; LEN];
+    let mut entries = [Entry::UNKNOWN; FIELDS.len()];
+    let (mut end, mut n) = (0, 0);
+    while n < FIELDS.len() {
+        let (name, value) = FIELDS[n];
+        let start = end;
+        let mut i = 0;
+        while i < name.len() + value.len() {
+            bytes[end] = if i < name.len() { name.as_bytes()[i] } else { value.as_bytes()[i - name.len()] };
+            end += 1;
+            i += 1;
+        }
+        entries[n] = Entry {
+            name: Span::new(Span::STATIC + start as u32, name.len() as u32),
+            value: Span::new(Span::STATIC + (start + name.len()) as u32, value.len() as u32),
+        };
+        n += 1;
+    }
+    (bytes, entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ENTRIES, FIELDS};
+
+    #[test]
+    fn every_entry_resolves_to_its_field() {
+        for (entry, (name, value)) in ENTRIES.iter().zip(FIELDS) {
+            assert_eq!(entry.name.resolve(&[]), Some(name.as_bytes()));
+            assert_eq!(entry.value.resolve(&[]), Some(value.as_bytes()));
+        }
+    }
+}
