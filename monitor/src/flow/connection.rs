@@ -197,7 +197,7 @@ impl<'m> Connection<'m> {
             let server = if server_is_low { &self.low } else { &self.high };
             Over { time, ending, orderly: server.ended() }
         };
-        if may_wait && self.upper.waits() {
+        if may_wait && self.upper.waits(env.keys) {
             self.over = Some(over);
             return false;
         }

@@ -134,7 +134,14 @@ impl<'m> Shard<'m> {
         self.keys = keys;
         for random in new_randoms {
             for (at, id) in self.wanted.remove(random).unwrap_or_default() {
-                self.with(at, id, out, |connection, env| connection.upper().retry(env));
+                let mut over = false;
+                self.with(at, id, out, |connection, env| {
+                    connection.upper().retry(env);
+                    over = connection.is_over();
+                });
+                if over {
+                    self.close(at, self.now, CloseHow::InputEnded, true, out);
+                }
             }
         }
     }
@@ -311,7 +318,7 @@ impl<'m> Shard<'m> {
             if let Some(random) = tls.wants_key() {
                 self.wanted.entry(random).or_default().push((at, id));
             }
-            if tls.wants_search() {
+            if self.blind.len() < self.limits.flows && tls.wants_search() {
                 self.blind.push((at, id));
             }
         }

@@ -124,9 +124,9 @@ impl<'m> TlsLayer<'m> {
         self.inner.http.finish(time, true, teller);
     }
 
-    /// Something is held back that a key may open.
-    pub(crate) fn waits(&self) -> bool {
-        self.tap.is_blind()
+    /// Something is held back, and its key is in no key log yet.
+    pub(crate) fn waits(&self, keys: &KeyStore) -> bool {
+        self.tap.is_blind() && self.tap.random().is_none_or(|random| keys.get(random).is_none())
     }
 
     /// The random under which a key is waited for; given once until keys were tried.
@@ -229,7 +229,11 @@ impl Reader for Ears<'_, '_> {
     }
 
     fn client_hello(&mut self, time: u64, hello: Hello) {
-        self.claims.push(hello.random);
+        /// Claims that wait until the late search asks for them.
+        const CLAIMS: usize = 1 << 16;
+        if self.claims.len() < CLAIMS {
+            self.claims.push(hello.random);
+        }
         self.teller.tell(Time(time), Kind::Hello(Box::new(HelloSeen { sni: hello.sni, alpn: hello.alpn })));
     }
 

@@ -347,15 +347,15 @@ impl<'m> Upper<'m> {
     pub(crate) fn server_ended(&mut self, time: Time, env: &mut Env<'_>) {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         match &mut self.stage {
-            Stage::Tls(tls) if !tls.waits() => tls.http_finish(time, &mut teller),
+            Stage::Tls(tls) if !tls.waits(env.keys) => tls.http_finish(time, &mut teller),
             Stage::Clear(http) => http.finish(time, true, &mut teller),
             Stage::Tls(_) | Stage::Sniffing(_) | Stage::Blind => {}
         }
     }
 
     /// Bytes are held back that a later key may open.
-    pub(crate) fn waits(&self) -> bool {
-        matches!(&self.stage, Stage::Tls(tls) if tls.waits())
+    pub(crate) fn waits(&self, keys: &KeyStore) -> bool {
+        matches!(&self.stage, Stage::Tls(tls) if tls.waits(keys))
     }
 
     /// The connection is over: the last words. `orderly`: with a FIN of the server, and all in front of it was seen.

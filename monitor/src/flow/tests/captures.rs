@@ -200,3 +200,35 @@ fn packets_that_come_twice_or_swapped_show_the_same() {
         assert_eq!(frames(&run(&twice, keys, false)), expected, "{stem}");
     });
 }
+
+#[test]
+fn the_late_search_opens_what_was_joined_late() {
+    each("kestrel", |stem, segments, keys| {
+        if !stem.ends_with("joined-late") {
+            return;
+        }
+        let mut out = Events::new();
+        let mut shard = Shard::new(Arc::new(Limits::default()));
+        shard.keys(Arc::clone(&keys), &[], &mut out);
+        for segment in segments {
+            shard.segment(segment, &[], &mut out);
+        }
+        let mut search = tls_tap::late::Search::new(1 << 24);
+        let samples = shard.samples();
+        assert!(!samples.flows.is_empty());
+        samples.claims.iter().for_each(|random| search.claim(random));
+        for (token, side, records) in samples.flows {
+            search.add_flow(token, side, records);
+        }
+        search.add_keys(&keys);
+        while search.pending() {
+            for found in search.step(1 << 20) {
+                shard.unlock(found.token, found, &mut out);
+            }
+        }
+        shard.finish(Time(0), &mut out);
+        let events: Vec<Event> = out.drain().map(|(_, event)| event).collect();
+        well_formed(stem, &events);
+        assert_eq!(frames(&events), 2, "{:?}", events.iter().map(short).collect::<Vec<_>>());
+    });
+}
