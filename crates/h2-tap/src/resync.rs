@@ -182,12 +182,11 @@ impl Candidate {
         if records { self.aligned >= 1 && self.row + self.aligned >= 4 } else { self.start == 0 && self.row >= 3 }
     }
 
-    /// The chain is sure now that nothing follows: its last frame ends where the bytes end, which counts as one more boundary that
-    /// a body does not decide.
+    /// The chain is sure now that nothing follows: its last frame ends where the bytes end, which a body does not decide. From a
+    /// record's start to the end of the last one, even a single frame (a RST_STREAM mostly) is enough when it names what lives.
     const fn sure_at_end(&self, records: bool) -> bool {
-        let whole = self.at_boundary() && self.last + (Head::LEN as u64) > self.start && self.block.is_none();
-        let first = self.start == 0 && self.row >= 1;
-        whole && (first || if records { self.row >= 2 || self.aligned >= 1 } else { self.row >= 3 })
+        let whole = self.at_boundary() && self.block.is_none();
+        whole && self.row >= if records || self.start == 0 { 1 } else { 3 }
     }
 
     fn chain(mut self, time: u64) -> Chain {

@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 /// Names a request's target: a keyed hash of method, authority and full path with query, so that no query string is kept.
@@ -124,11 +127,11 @@ impl Evidence {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// `:method`.
-    pub method: Option<Box<str>>,
+    pub method: Option<Cow<'static, str>>,
     /// `:scheme`; for HTTP/1 from the transport.
-    pub scheme: Option<Box<str>>,
-    /// `:authority` or `Host`.
-    pub authority: Option<Box<str>>,
+    pub scheme: Option<Cow<'static, str>>,
+    /// `:authority` or `Host`, without user information. Shared by the requests of a connection.
+    pub authority: Option<Arc<str>>,
     /// Path without query and fragment.
     pub path: Option<Box<str>>,
     /// The target, where method, authority and path are known.

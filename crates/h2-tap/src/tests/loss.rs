@@ -166,6 +166,15 @@ fn joined_late_in_the_middle_of_a_frame_of_clear_bytes() {
 }
 
 #[test]
+fn a_lone_reset_after_the_rest_of_a_lost_body_is_found_at_the_end() {
+    let mut tap = busy();
+    tap.gap(Server, 4_096, 4_096);
+    tap.record(Server, &[b'x'; 963]);
+    tap.record(Server, &rst(1, 0xd));
+    assert!(has(&tap.finish(), "reset 1 HTTP_1_1_REQUIRED by Server InBody /1"));
+}
+
+#[test]
 fn what_never_became_sure_is_dropped_and_said() {
     let mut tap = busy();
     tap.gap(Server, 1, 1_000);

@@ -1,0 +1,50 @@
+use crate::model::Event;
+
+/// Events of one shard with the ordinal of the packet that gave rise to each: what a merge of shards orders by.
+///
+/// Ordinals never fall, so a merge of several shards by (ordinal, place) gives one order whatever the number of threads.
+#[derive(Debug, Default)]
+pub struct Events {
+    ordinal: u64,
+    items: Vec<(u64, Event)>,
+}
+
+impl Events {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The ordinal that events get from now on; one that is lower than the present one is ignored.
+    pub(crate) fn at(&mut self, ordinal: u64) {
+        self.ordinal = self.ordinal.max(ordinal);
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        self.items.push((self.ordinal, event));
+    }
+
+    /// The events and their ordinals, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[(u64, Event)] {
+        &self.items
+    }
+
+    /// Takes the events out; the room stays for the next ones.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, (u64, Event)> {
+        self.items.drain(..)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}

@@ -1,0 +1,198 @@
+use std::sync::Arc;
+
+use h2_tap::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Observer, Reset, Stream};
+
+use super::request::{Builder, Draft};
+use super::voice::Teller;
+use crate::model::{
+    CloseHow, DarkWhy, Exchange, ExchangeEnd, ExchangeId, GoAwaySeen, Kind, Request, ResetSeen, Side, Time,
+};
+
+/// HTTP/2 on a connection.
+#[derive(Debug)]
+pub(crate) struct H2 {
+    connection: Connection<Arc<Request>>,
+    ears: Ears,
+}
+
+/// What is needed to tell of a stream.
+#[derive(Debug)]
+struct Ears {
+    builder: Builder,
+    secure: bool,
+    /// The name of stream 1: an upgraded connection asked it over HTTP/1 under its own name.
+    first: ExchangeId,
+}
+
+impl H2 {
+    pub(crate) fn new(secure: bool, joined: bool, limits: h2_tap::Limits) -> Self {
+        let connection = if joined { Connection::midstream(limits) } else { Connection::new(limits) };
+        Self { connection, ears: Ears { builder: Builder::default(), secure, first: 1 } }
+    }
+
+    /// `Upgrade: h2c` was accepted: stream 1 carries that request.
+    pub(crate) fn upgraded(exchange: Exchange, time: Time, limits: h2_tap::Limits) -> Self {
+        Self {
+            connection: Connection::upgraded(limits, time.0, exchange.request),
+            ears: Ears { builder: Builder::default(), secure: false, first: exchange.id },
+        }
+    }
+
+    pub(crate) fn skippable(&self, side: Side) -> u64 {
+        self.connection.skippable(side)
+    }
+
+    pub(crate) fn peek(&mut self, time: Time, side: Side, bytes: &[u8], teller: &mut Teller<'_>) -> Option<u64> {
+        self.connection.peek(time.0, side, bytes, &mut Hearing { ears: &mut self.ears, teller, finishing: false })
+    }
+
+    pub(crate) fn data(
+        &mut self,
+        time: Time,
+        side: Side,
+        bytes: &[u8],
+        record_start: bool,
+        auth: &mut dyn FnMut() -> Auth,
+        teller: &mut Teller<'_>,
+    ) {
+        self.connection.data(
+            time.0,
+            side,
+            bytes,
+            record_start,
+            auth,
+            &mut Hearing { ears: &mut self.ears, teller, finishing: false },
+        );
+        if teller.is_dark(side) && self.connection.in_sync(side) {
+            teller.lit_http(time, side);
+        }
+    }
+
+    pub(crate) fn skipped(&mut self, side: Side, bytes: u64) {
+        self.connection.skipped(side, bytes);
+    }
+
+    pub(crate) fn gap(&mut self, time: Time, side: Side, min: u64, max: u64, teller: &mut Teller<'_>) {
+        self.connection.gap(time.0, side, min, max, &mut Hearing { ears: &mut self.ears, teller, finishing: false });
+    }
+
+    pub(crate) fn finish(&mut self, time: Time, teller: &mut Teller<'_>) {
+        self.connection.finish(time.0, &mut Hearing { ears: &mut self.ears, teller, finishing: true });
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.connection.memory()
+    }
+}
+
+/// Hears the connection and tells of it.
+struct Hearing<'a, 'b> {
+    ears: &'a mut Ears,
+    teller: &'a mut Teller<'b>,
+    /// The transport has ended.
+    finishing: bool,
+}
+
+impl Hearing<'_, '_> {
+    const fn name(&self, stream: u32) -> ExchangeId {
+        if stream == 1 { self.ears.first } else { stream }
+    }
+}
+
+impl Observer for Hearing<'_, '_> {
+    type Tag = Arc<Request>;
+
+    fn request(&mut self, time: u64, stream: u32, kind: HeadKind, fields: &Fields<'_>, _: bool) -> Self::Tag {
+        let mut draft = Draft::default();
+        for field in fields.iter() {
+            if let (Some(name), Some(value)) = (field.name, field.value) {
+                draft.field(name, value);
+            }
+        }
+        let request = self.ears.builder.build(draft, self.ears.secure);
+        let exchange =
+            Exchange { id: self.name(stream), request: Arc::clone(&request), pushed: kind == HeadKind::Promise };
+        self.teller.tell(Time(time), Kind::Request(exchange));
+        request
+    }
+
+    fn response(
+        &mut self,
+        time: u64,
+        stream: &Stream<Self::Tag>,
+        kind: HeadKind,
+        _: h2_tap::Side,
+        fields: &Fields<'_>,
+    ) {
+        let informational = match kind {
+            HeadKind::Informational => true,
+            HeadKind::Response => false,
+            HeadKind::Request | HeadKind::Promise | HeadKind::Trailers => return,
+        };
+        let status = if informational { stream.informational } else { stream.status };
+        let asks_windows_auth = status == Some(401)
+            && fields.iter().any(|field| {
+                field.name == Some(b"www-authenticate") && field.value.is_some_and(super::http1::is_windows_auth)
+            });
+        let exchange = self.name(stream.id);
+        self.teller.tell(Time(time), Kind::Response { exchange, status, informational, asks_windows_auth });
+    }
+
+    fn reset(&mut self, time: u64, reset: Reset, stream: Option<&Stream<Self::Tag>>) {
+        let seen = ResetSeen {
+            reset,
+            phase: stream.map_or(h2_tap::Phase::Unknown, |stream| stream.phase),
+            request: stream.and_then(|stream| stream.tag.clone()),
+            status: stream.and_then(|stream| stream.status),
+            opened: stream.map(|stream| Time(stream.opened)),
+        };
+        self.teller.tell(Time(time), Kind::Reset(Box::new(seen)));
+    }
+
+    fn goaway(&mut self, time: u64, goaway: GoAway, open: usize) {
+        self.teller.tell(Time(time), Kind::GoAway(Box::new(GoAwaySeen { goaway, open })));
+    }
+
+    fn end(&mut self, time: u64, stream: Stream<Self::Tag>, end: End) {
+        let end = match end {
+            End::Complete => ExchangeEnd::Complete,
+            End::Reset(reset) => ExchangeEnd::Reset(reset),
+            // A GOAWAY ends the connection for streams above its last while the transport is still open: that is its sender's way
+            // to close (RFC 9113 section 6.8), and stands as such.
+            End::Closed(Some(goaway)) if !self.finishing => {
+                ExchangeEnd::Closed { how: self.teller.voice.how(CloseHow::Fin(goaway.by)), goaway: Some(goaway) }
+            }
+            End::Closed(goaway) => ExchangeEnd::Closed { how: self.teller.how(), goaway },
+            End::Unknown => ExchangeEnd::Unseen,
+        };
+        self.teller.tell(
+            Time(time),
+            Kind::Ended {
+                exchange: self.name(stream.id),
+                end,
+                status: stream.status,
+                responded: stream.responded.is_some(),
+                known: stream.tag.is_some(),
+            },
+        );
+    }
+
+    fn anomaly(&mut self, time: u64, by: h2_tap::Side, anomaly: Anomaly) {
+        let what = match anomaly {
+            Anomaly::FrameTooLong => "h2_frame_too_long",
+            Anomaly::FrameSize => "h2_frame_size",
+            Anomaly::StreamId => "h2_stream_id",
+            Anomaly::Padding => "h2_padding",
+            Anomaly::Continuation => "h2_continuation",
+            Anomaly::HeaderBlockTooLong => "h2_header_block_too_long",
+            Anomaly::Hpack => "h2_hpack",
+            Anomaly::LedgerFull => "h2_ledger_full",
+            Anomaly::LostSync => {
+                self.teller.dark(Time(time), Some(by), DarkWhy::H2LostSync);
+                return;
+            }
+            _ => "h2_other",
+        };
+        self.teller.anomaly(Time(time), Some(by), what);
+    }
+}

@@ -1,0 +1,82 @@
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+/// Longest text that is kept of any one part, in bytes.
+const KEPT: usize = 2_048;
+
+/// Bytes from the wire as text: bounded, lossy UTF-8, control characters replaced.
+pub(super) fn clean(bytes: &[u8]) -> Cow<'_, str> {
+    let (bytes, cut) = match bytes.get(..KEPT) {
+        Some(start) if bytes.len() > KEPT => (start, true),
+        _ => (bytes, false),
+    };
+    if !cut && bytes.iter().all(|&byte| (0x20..0x7f).contains(&byte)) {
+        return String::from_utf8_lossy(bytes);
+    }
+    let mut text: String = String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    if cut {
+        text.push('…');
+    }
+    Cow::Owned(text)
+}
+
+/// A method; the usual ones without an allocation.
+pub(super) fn method(bytes: &[u8]) -> Cow<'static, str> {
+    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+    known(&KNOWN, bytes)
+}
+
+/// A scheme; the usual ones without an allocation.
+pub(super) fn scheme(bytes: &[u8]) -> Cow<'static, str> {
+    known(&["https", "http"], bytes)
+}
+
+fn known(names: &[&'static str], bytes: &[u8]) -> Cow<'static, str> {
+    match names.iter().find(|name| name.as_bytes() == bytes) {
+        Some(name) => Cow::Borrowed(*name),
+        None => Cow::Owned(clean(bytes).into_owned()),
+    }
+}
+
+/// `http` or `https` in lower case; other schemes say nothing of the transport.
+pub(super) fn web_scheme(scheme: &[u8]) -> Option<&'static str> {
+    if scheme.eq_ignore_ascii_case(b"https") {
+        Some("https")
+    } else if scheme.eq_ignore_ascii_case(b"http") {
+        Some("http")
+    } else {
+        None
+    }
+}
+
+/// The path without query and fragment.
+pub(super) fn without_query(path: &[u8]) -> &[u8] {
+    let end = path.iter().position(|&byte| byte == b'?' || byte == b'#').unwrap_or(path.len());
+    path.get(..end).unwrap_or_default()
+}
+
+/// An authority without user information, which may hold a password.
+pub(super) fn without_user(authority: &[u8]) -> &[u8] {
+    match authority.iter().rposition(|&byte| byte == b'@') {
+        Some(at) => authority.get(at + 1..).unwrap_or_default(),
+        None => authority,
+    }
+}
+
+/// Authority and path of an absolute URI.
+pub(super) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = target.iter().take(16).position(|&byte| byte == b':')?;
+    let rest = target.get(colon..)?.strip_prefix(b"://")?;
+    let slash = rest.iter().position(|&byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(slash)?;
+    Some((authority, if path.starts_with(b"/") { path } else { b"/" }))
+}
+
+/// In lower case, for hashing: hosts do not differ by case (RFC 3986 section 3.2.2).
+pub(super) fn lower(bytes: &[u8]) -> SmallVec<[u8; 128]> {
+    bytes.iter().map(u8::to_ascii_lowercase).collect()
+}

@@ -1,0 +1,420 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+use tls_tap::{KeyStore, late};
+
+use super::Events;
+use super::connection::{Connection, Life};
+use super::table::{List, State, Table};
+use super::upper::Env;
+use crate::limits::Limits;
+use crate::model::{CloseHow, ConnectionId, Segment, TcpFlags, Time};
+
+/// Flows of one shard: segments in, events out.
+#[derive(Debug)]
+pub struct Shard<'m> {
+    limits: Arc<Limits>,
+    keys: Arc<KeyStore>,
+    table: Table<'m>,
+    now: Time,
+    /// Flows by the client random under which they wait for a key.
+    wanted: HashMap<[u8; 32], Vec<(u32, ConnectionId)>, FixedState>,
+    /// Flows whose samples were handed out.
+    sampled: HashMap<u64, u32, FixedState>,
+    /// Flows that may have samples to hand out.
+    blind: Vec<(u32, ConnectionId)>,
+    claims: Vec<[u8; 32]>,
+    /// Flows with bytes that wait for a missing segment, and with encrypted bytes held back, in the order in which they began to.
+    waiting: Queue,
+    holding: Queue,
+    counts: Counted,
+}
+
+/// What is counted as it happens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    evicted: u64,
+    half_open_evicted: u64,
+    empty: u64,
+    reassembly_evicted: u64,
+    held_evicted: u64,
+    unsaid: u64,
+}
+
+/// Flows that hold bytes of one kind, oldest first, and the bytes of all. May name flows that hold none any more.
+#[derive(Debug, Default)]
+struct Queue {
+    order: VecDeque<(u32, ConnectionId)>,
+    bytes: usize,
+    /// Length at which names of flows that hold none are dropped: twice what was left the last time.
+    full: usize,
+}
+
+impl Queue {
+    fn push(&mut self, flow: (u32, ConnectionId), holds: impl Fn(u32, ConnectionId) -> bool) {
+        const LEAST: usize = 64;
+        if self.order.len() >= self.full.max(LEAST) {
+            let mut seen: HashSet<u32, FixedState> = HashSet::default();
+            self.order.retain(|&(at, id)| holds(at, id) && seen.insert(at));
+            self.full = self.order.len().saturating_mul(2);
+        }
+        self.order.push_back(flow);
+    }
+}
+
+/// What the flows of a shard hold, and what was dropped at a cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// Flows with payload that are open.
+    pub open: u64,
+    /// Flows without payload, and closed ones that are still remembered.
+    pub light: u64,
+    /// Flows with payload that were dropped because the table was full.
+    pub evicted: u64,
+    /// Flows without payload that were dropped because the table was full.
+    pub half_open_evicted: u64,
+    /// Flows that went away and never had payload: they gave no event.
+    pub empty: u64,
+    /// Times that waiting bytes were given on with holes because the shard had no room.
+    pub reassembly_evicted: u64,
+    /// Flows whose encrypted bytes were given up because the shard had no room.
+    pub held_evicted: u64,
+    /// Anomaly and dark events that were not given because of the cap of each connection.
+    pub unsaid: u64,
+    /// Bytes that wait for missing segments.
+    pub waiting_bytes: u64,
+    /// Encrypted bytes held back.
+    pub held_bytes: u64,
+    /// Memory of the flow table.
+    pub table_bytes: u64,
+    /// Memory of TLS.
+    pub tls_bytes: u64,
+    /// Memory of HTTP.
+    pub http_bytes: u64,
+}
+
+/// What the late search is to know of a shard's flows since it last asked.
+#[derive(Debug, Default)]
+pub struct Samples {
+    /// Directions without a key: the flow's token, the sender, records to try.
+    pub flows: Vec<(u64, tls_tap::Side, Vec<late::Sample>)>,
+    /// Client randoms of handshakes that were seen: their secrets need not be tried.
+    pub claims: Vec<[u8; 32]>,
+}
+
+/// Adds to or takes from a total.
+const fn replace(total: &mut usize, before: usize, after: usize) {
+    *total = total.saturating_add(after).saturating_sub(before);
+}
+
+impl<'m> Shard<'m> {
+    /// No flows yet.
+    #[must_use]
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            limits,
+            keys: Arc::new(KeyStore::new(1)),
+            table: Table::new(),
+            now: Time(0),
+            wanted: HashMap::default(),
+            sampled: HashMap::default(),
+            blind: Vec::new(),
+            claims: Vec::new(),
+            waiting: Queue::default(),
+            holding: Queue::default(),
+            counts: Counted::default(),
+        }
+    }
+
+    /// New key material: flows that wait for one of `new_randoms` are tried again. Their events get the ordinal of the last segment.
+    pub fn keys(&mut self, keys: Arc<KeyStore>, new_randoms: &[[u8; 32]], out: &mut Events) {
+        self.keys = keys;
+        for random in new_randoms {
+            for (at, id) in self.wanted.remove(random).unwrap_or_default() {
+                let mut over = false;
+                self.with(at, id, out, |connection, env| {
+                    connection.upper().retry(env);
+                    over = connection.is_over();
+                });
+                if over {
+                    self.close(at, self.now, CloseHow::InputEnded, true, out);
+                }
+            }
+        }
+    }
+
+    /// The late search has found a secret of a flow: `token` is as [`samples`](Self::samples) gave it.
+    pub fn unlock(&mut self, token: u64, found: late::Found, out: &mut Events) {
+        if let Some(at) = self.sampled.get(&token).copied() {
+            self.with(at, ConnectionId(token), out, |connection, env| connection.upper().unlock(found, env));
+        }
+    }
+
+    /// A segment of this shard. Flows that were idle for too long at its time are forgotten first.
+    pub fn segment(&mut self, segment: &Segment<'m>, arena: &[u8], out: &mut Events) {
+        out.at(segment.ordinal);
+        self.expire(segment.time, out);
+        let at = match self.table.find(segment.hash, &segment.key) {
+            Some(at) if !self.reused(at, segment) => at,
+            Some(at) => {
+                self.close(at, segment.time, CloseHow::Reused, true, out);
+                if self.table.get(at).is_some_and(|slot| matches!(slot.state, State::Open(_))) {
+                    // It waits for a key; its key leads to the new connection.
+                    self.table.unname(at);
+                } else {
+                    self.forget_light(at);
+                }
+                self.insert(segment, out)
+            }
+            None => self.insert(segment, out),
+        };
+        let chunk = segment.payload.chunk(arena);
+        let Some(slot) = self.table.get_mut(at) else { return };
+        slot.start.note(segment);
+        let id = slot.id;
+        match &slot.state {
+            State::Closed | State::Free => return,
+            State::Open(connection) if connection.is_over() => return,
+            State::Open(_) => {}
+            State::HalfOpen => {
+                if chunk.is_empty() && segment.missing == 0 && !slot.start.lost(segment) {
+                    self.table.touch(at, segment.time);
+                    if segment.flags.has(TcpFlags::RST) {
+                        self.forget_light(at);
+                    }
+                    return;
+                }
+                let connection = Connection::new(id, slot.key, slot.start);
+                slot.state = State::Open(Box::new(connection));
+                self.table.shift(at, List::Heavy);
+            }
+        }
+        self.table.touch(at, segment.time);
+        let mut life = Life::Open;
+        self.with(at, id, out, |connection, env| life = connection.segment(segment, chunk, env));
+        if life == Life::Ended {
+            self.close(at, segment.time, CloseHow::InputEnded, true, out);
+        }
+    }
+
+    /// Time goes on: flows that were idle for too long are forgotten. At most a few hundred at a call.
+    ///
+    /// [`segment`](Self::segment) does the same for its own time. Where events must not depend on how the input is cut, that is enough.
+    pub fn tick(&mut self, now: Time, out: &mut Events) {
+        self.expire(now, out);
+    }
+
+    /// The input ended: every flow is closed, in the order of their names.
+    pub fn finish(&mut self, now: Time, out: &mut Events) {
+        let now = now.max(self.now);
+        let mut open: Vec<(ConnectionId, u32)> =
+            self.table.open().map(|(at, connection)| (connection.id(), at)).collect();
+        open.sort_unstable();
+        for (_, at) in open {
+            self.close(at, now, CloseHow::InputEnded, false, out);
+        }
+        while let Some(at) = self.table.oldest(List::Light) {
+            self.forget_light(at);
+        }
+        self.wanted.clear();
+        self.sampled.clear();
+        self.blind.clear();
+    }
+
+    /// What is new for the late search.
+    pub fn samples(&mut self) -> Samples {
+        let mut samples = Samples { flows: Vec::new(), claims: std::mem::take(&mut self.claims) };
+        for (at, id) in std::mem::take(&mut self.blind) {
+            let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { continue };
+            let State::Open(connection) = &mut slot.state else { continue };
+            let Some(tls) = connection.upper().tls() else { continue };
+            for (side, records) in tls.samples() {
+                self.sampled.insert(id.0, at);
+                samples.flows.push((id.0, side, records));
+            }
+            if tls.wants_search_again() {
+                self.blind.push((at, id));
+            }
+        }
+        samples
+    }
+
+    /// What is held and what was dropped.
+    #[must_use]
+    pub fn counts(&self) -> FlowCounts {
+        let mut counts = FlowCounts {
+            open: self.table.len(List::Heavy) as u64,
+            light: self.table.len(List::Light) as u64,
+            evicted: self.counts.evicted,
+            half_open_evicted: self.counts.half_open_evicted,
+            empty: self.counts.empty,
+            reassembly_evicted: self.counts.reassembly_evicted,
+            held_evicted: self.counts.held_evicted,
+            unsaid: self.counts.unsaid,
+            waiting_bytes: self.waiting.bytes as u64,
+            held_bytes: self.holding.bytes as u64,
+            table_bytes: self.table.memory() as u64,
+            ..FlowCounts::default()
+        };
+        for (_, connection) in self.table.open() {
+            let (tls, http) = connection.memory();
+            counts.tls_bytes += tls as u64;
+            counts.http_bytes += (http + size_of::<Connection<'_>>()) as u64;
+            counts.unsaid += connection.unsaid();
+        }
+        counts
+    }
+
+    /// Runs something on an open flow, and keeps the totals, the indexes and the caps true.
+    fn with(
+        &mut self,
+        at: u32,
+        id: ConnectionId,
+        out: &mut Events,
+        run: impl FnOnce(&mut Connection<'m>, &mut Env<'_>),
+    ) {
+        self.run(at, id, out, run);
+        while self.waiting.bytes > self.limits.reassembly_shard
+            && let Some((at, id)) = self.waiting.order.pop_front()
+        {
+            let before = self.waiting.bytes;
+            self.run(at, id, out, |connection, env| connection.give_up_holes(env));
+            self.counts.reassembly_evicted += u64::from(self.waiting.bytes < before);
+        }
+        while self.holding.bytes > self.limits.held_shard
+            && let Some((at, id)) = self.holding.order.pop_front()
+        {
+            let (before, now) = (self.holding.bytes, self.now);
+            let mut over = false;
+            self.run(at, id, out, |connection, env| {
+                connection.upper().give_up_held(now, env);
+                over = connection.is_over();
+            });
+            self.counts.held_evicted += u64::from(self.holding.bytes < before);
+            if over {
+                self.close(at, now, CloseHow::Evicted, false, out);
+                self.table.remove(at);
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        at: u32,
+        id: ConnectionId,
+        out: &mut Events,
+        run: impl FnOnce(&mut Connection<'m>, &mut Env<'_>),
+    ) {
+        let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { return };
+        let State::Open(connection) = &mut slot.state else { return };
+        let (waited, held) = (connection.waiting(), connection.upper().held());
+        let mut env = Env { out, limits: &self.limits, keys: &self.keys, claims: &mut self.claims };
+        run(connection, &mut env);
+        let (waits, holds) = (connection.waiting(), connection.upper().held());
+        if let Some(tls) = connection.upper().tls() {
+            if let Some(random) = tls.wants_key() {
+                self.wanted.entry(random).or_default().push((at, id));
+            }
+            if self.blind.len() < self.limits.flows && tls.wants_search() {
+                self.blind.push((at, id));
+            }
+        }
+        replace(&mut self.waiting.bytes, waited, waits);
+        replace(&mut self.holding.bytes, held, holds);
+        if waited == 0 && waits > 0 {
+            self.waiting.push((at, id), |at, id| self.table.holds(at, id, Connection::waiting));
+        }
+        if held == 0 && holds > 0 {
+            self.holding.push((at, id), |at, id| self.table.holds(at, id, Connection::held));
+        }
+    }
+
+    /// The flow's key is known to belong to another connection than the segment's.
+    fn reused(&self, at: u32, segment: &Segment<'m>) -> bool {
+        if !segment.flags.has(TcpFlags::SYN) {
+            return false;
+        }
+        let Some(slot) = self.table.get(at) else { return false };
+        let first = segment.seq.wrapping_add(1);
+        let (own, peer) = slot.start.of(segment.from_low);
+        match (&slot.state, own) {
+            (State::HalfOpen, Some(own)) => {
+                // A server may answer a repeated SYN anew.
+                own != first && !(segment.flags.has(TcpFlags::ACK) && peer == Some(segment.ack))
+            }
+            (_, Some(own)) => own != first,
+            (State::HalfOpen | State::Free, None) => false,
+            (State::Closed, None) => true,
+            (State::Open(connection), None) => !connection.may_begin(segment.from_low, first),
+        }
+    }
+
+    fn insert(&mut self, segment: &Segment<'m>, out: &mut Events) -> u32 {
+        let (light, heavy) = (self.table.len(List::Light), self.table.len(List::Heavy));
+        if light + heavy >= self.limits.flows.max(1) {
+            // Flows without payload may fill a share of the table, not push out those with payload.
+            if (light > self.limits.flows / 4 || heavy == 0)
+                && let Some(oldest) = self.table.oldest(List::Light)
+            {
+                self.counts.half_open_evicted += 1;
+                self.forget_light(oldest);
+            } else if let Some(oldest) = self.table.oldest(List::Heavy) {
+                self.counts.evicted += 1;
+                self.close(oldest, segment.time, CloseHow::Evicted, false, out);
+                self.table.remove(oldest);
+            }
+        }
+        self.table.insert(segment.hash, segment.key, ConnectionId(segment.ordinal), segment.time)
+    }
+
+    /// Forgets flows that were idle for too long, a bounded number of them: no more come than packets did.
+    fn expire(&mut self, now: Time, out: &mut Events) {
+        const AT_ONCE: usize = 64;
+        self.now = self.now.max(now);
+        for _ in 0..AT_ONCE {
+            let Some((at, _)) = self.idle(List::Light, self.limits.half_open_idle) else { break };
+            self.forget_light(at);
+        }
+        for _ in 0..AT_ONCE {
+            let Some((at, since)) = self.idle(List::Heavy, self.limits.flow_idle) else { break };
+            self.close(at, since, CloseHow::Idle, false, out);
+            self.table.remove(at);
+        }
+    }
+
+    fn idle(&self, list: List, span: Duration) -> Option<(u32, Time)> {
+        let at = self.table.oldest(list)?;
+        let end = self.table.get(at)?.last.plus(span);
+        (end <= self.now).then_some((at, end))
+    }
+
+    fn forget_light(&mut self, at: u32) {
+        self.counts.empty += u64::from(self.table.get(at).is_some_and(|slot| matches!(slot.state, State::HalfOpen)));
+        self.table.remove(at);
+    }
+
+    /// Closes a flow. It stays in the table: as one that waits for a key when it may, otherwise as a closed one.
+    fn close(&mut self, at: u32, time: Time, ending: CloseHow, may_wait: bool, out: &mut Events) {
+        let Some(id) = self.table.get(at).map(|slot| slot.id) else { return };
+        let mut done = false;
+        self.run(at, id, out, |connection, env| done = connection.close(time, ending, may_wait, env));
+        let Some(slot) = self.table.get_mut(at).filter(|_| done) else { return };
+        let State::Open(mut connection) = std::mem::replace(&mut slot.state, State::Closed) else { return };
+        replace(&mut self.waiting.bytes, connection.waiting(), 0);
+        replace(&mut self.holding.bytes, connection.upper().held(), 0);
+        self.counts.unsaid += connection.unsaid();
+        self.sampled.remove(&id.0);
+        if let Some(random) = connection.upper().tls().and_then(|tls| tls.random())
+            && let Some(flows) = self.wanted.get_mut(&random)
+        {
+            flows.retain(|&(_, other)| other != id);
+            if flows.is_empty() {
+                self.wanted.remove(&random);
+            }
+        }
+        self.table.shift(at, List::Light);
+    }
+}

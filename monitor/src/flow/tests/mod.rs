@@ -1,0 +1,3 @@
+mod captures;
+mod flows;
+mod script;

@@ -1,0 +1,262 @@
+use h2_tap::Auth;
+use tls_tap::{Alert, Chunk, Gap, Hello, KeyStore, Proof, Reader, Secured, Tls, Version};
+
+use super::http::Http;
+use super::voice::Teller;
+use crate::limits::Limits;
+use crate::model::{DarkWhy, HelloSeen, Kind, SecuredSeen, Side, Time};
+
+/// TLS on a connection, and HTTP inside it.
+#[derive(Debug)]
+pub(crate) struct TlsLayer<'m> {
+    tap: Tls<'m>,
+    inner: Inner,
+    /// Samples for the late search were handed out: of the client, of the server.
+    sampled: [bool; 2],
+    /// It is in the list of those that the late search is to know.
+    listed: bool,
+    /// It is in the index of those that wait for a key.
+    registered: bool,
+}
+
+/// What hears the records.
+#[derive(Debug)]
+struct Inner {
+    http: Http,
+    tls13: bool,
+    now: Time,
+}
+
+const fn of(side: Side) -> tls_tap::Side {
+    match side {
+        Side::Client => tls_tap::Side::Client,
+        Side::Server => tls_tap::Side::Server,
+    }
+}
+
+const fn from(side: tls_tap::Side) -> Side {
+    match side {
+        tls_tap::Side::Client => Side::Client,
+        tls_tap::Side::Server => Side::Server,
+    }
+}
+
+impl<'m> TlsLayer<'m> {
+    pub(crate) fn new(midstream: bool, limits: &Limits) -> Self {
+        let caps = tls_tap::Limits { held: limits.held_flow, ..tls_tap::Limits::default() };
+        Self {
+            tap: if midstream { Tls::midstream(caps) } else { Tls::new(caps) },
+            inner: Inner { http: Http::undecided(midstream), tls13: false, now: Time(0) },
+            sampled: [false; 2],
+            listed: false,
+            registered: false,
+        }
+    }
+
+    pub(crate) fn data(
+        &mut self,
+        time: Time,
+        side: Side,
+        chunk: Chunk<'m, '_>,
+        keys: &KeyStore,
+        claims: &mut Vec<[u8; 32]>,
+        teller: &mut Teller<'_>,
+    ) {
+        self.inner.now = time;
+        self.tap.data(time.0, of(side), chunk, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.say_blind(time, keys, teller);
+    }
+
+    pub(crate) fn gap(
+        &mut self,
+        time: Time,
+        side: Side,
+        bytes: u64,
+        keys: &KeyStore,
+        claims: &mut Vec<[u8; 32]>,
+        teller: &mut Teller<'_>,
+    ) {
+        self.inner.now = time;
+        self.tap.gap(time.0, of(side), bytes, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+    }
+
+    /// A connection whose key is missing is dark from its first held record on, not only from its end.
+    fn say_blind(&self, time: Time, keys: &KeyStore, teller: &mut Teller<'_>) {
+        if !teller.is_dark(Side::Client)
+            && self.tap.waits_for_key()
+            && self.tap.random().is_some_and(|random| keys.get(random).is_none())
+        {
+            teller.dark(time, None, DarkWhy::Tls(tls_tap::Dark::NoKey));
+        }
+    }
+
+    pub(crate) fn retry(&mut self, keys: &KeyStore, claims: &mut Vec<[u8; 32]>, teller: &mut Teller<'_>) {
+        self.registered = false;
+        self.tap.retry(keys, &mut Ears { inner: &mut self.inner, claims, teller });
+    }
+
+    pub(crate) fn unlock(
+        &mut self,
+        found: tls_tap::late::Found,
+        keys: &KeyStore,
+        claims: &mut Vec<[u8; 32]>,
+        teller: &mut Teller<'_>,
+    ) {
+        self.tap.unlock(found, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+    }
+
+    /// The connection is over. `orderly`: with a FIN of the server.
+    pub(crate) fn finish(
+        &mut self,
+        time: Time,
+        orderly: bool,
+        keys: &KeyStore,
+        claims: &mut Vec<[u8; 32]>,
+        teller: &mut Teller<'_>,
+    ) {
+        self.tap.finish(time.0, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.inner.http.finish(time, orderly, teller);
+        teller.unread(self.tap.unread());
+    }
+
+    /// The server has ended its direction.
+    pub(crate) fn http_finish(&mut self, time: Time, teller: &mut Teller<'_>) {
+        self.inner.http.finish(time, true, teller);
+    }
+
+    /// Something is held back, and its key is in no key log yet.
+    pub(crate) fn waits(&self, keys: &KeyStore) -> bool {
+        self.tap.is_blind() && self.tap.random().is_none_or(|random| keys.get(random).is_none())
+    }
+
+    /// The random under which a key is waited for; given once until keys were tried.
+    pub(crate) fn wants_key(&mut self) -> Option<[u8; 32]> {
+        if self.registered || !self.tap.waits_for_key() {
+            return None;
+        }
+        self.registered = true;
+        self.tap.random().copied()
+    }
+
+    /// Records that a late search may try; each side's once.
+    pub(crate) fn samples(&mut self) -> Vec<(tls_tap::Side, Vec<tls_tap::late::Sample>)> {
+        let [client, server] = &mut self.sampled;
+        if !self.tap.is_blind() || self.tap.random().is_some() || (*client && *server) {
+            return Vec::new();
+        }
+        let mut sides = [(tls_tap::Side::Client, Vec::new()), (tls_tap::Side::Server, Vec::new())];
+        for (side, sample) in self.tap.samples() {
+            for (of, samples) in &mut sides {
+                if *of == side {
+                    samples.push(sample.clone());
+                }
+            }
+        }
+        sides
+            .into_iter()
+            .filter(|(side, samples)| {
+                let done = match side {
+                    tls_tap::Side::Client => &mut *client,
+                    tls_tap::Side::Server => &mut *server,
+                };
+                !samples.is_empty() && !std::mem::replace(done, true)
+            })
+            .collect()
+    }
+
+    /// The handshake was not seen, and nothing names the connection yet. Said once.
+    pub(crate) fn wants_search(&mut self) -> bool {
+        !self.listed && self.wants_search_again()
+    }
+
+    /// As [`wants_search`](Self::wants_search), after samples of one side only.
+    pub(crate) fn wants_search_again(&mut self) -> bool {
+        let [client, server] = self.sampled;
+        self.listed = !(client && server) && self.tap.random().is_none() && self.tap.is_blind();
+        self.listed
+    }
+
+    /// ClientHello.random, where it is known.
+    pub(crate) fn random(&self) -> Option<[u8; 32]> {
+        self.tap.random().copied()
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.tap.held()
+    }
+
+    /// Memory of TLS and of HTTP.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        (self.tap.memory(), self.inner.http.memory())
+    }
+}
+
+/// Hears one connection's records for the duration of a call.
+struct Ears<'a, 'b> {
+    inner: &'a mut Inner,
+    claims: &'a mut Vec<[u8; 32]>,
+    teller: &'a mut Teller<'b>,
+}
+
+impl Reader for Ears<'_, '_> {
+    fn skippable(&self, side: tls_tap::Side) -> u64 {
+        self.inner.http.skippable(from(side))
+    }
+
+    fn peek(&mut self, time: u64, side: tls_tap::Side, bytes: &[u8]) -> Option<u64> {
+        self.inner.http.peek(Time(time), from(side), bytes, self.teller)
+    }
+
+    fn plaintext(&mut self, time: u64, side: tls_tap::Side, bytes: &[u8], record_start: bool, proof: &mut dyn Proof) {
+        let side = from(side);
+        self.inner.now = Time(time);
+        self.teller.lit_tls(Time(time), side);
+        let mut auth = || match proof.authenticate() {
+            Ok(true) => Auth::Verified,
+            Ok(false) => Auth::Unverified,
+            Err(tls_tap::Forged) => Auth::Forged,
+        };
+        self.inner.http.data(Time(time), side, bytes, record_start, &mut auth, self.teller);
+    }
+
+    fn skipped(&mut self, side: tls_tap::Side, bytes: u64) {
+        let now = self.inner.now;
+        self.inner.http.skipped(now, from(side), bytes, self.teller);
+    }
+
+    fn gap(&mut self, time: u64, side: tls_tap::Side, gap: Gap) {
+        self.inner.http.gap(Time(time), from(side), gap.min, gap.max, self.teller);
+    }
+
+    fn client_hello(&mut self, time: u64, hello: Hello) {
+        /// Claims that wait until the late search asks for them.
+        const CLAIMS: usize = 1 << 16;
+        if self.claims.len() < CLAIMS {
+            self.claims.push(hello.random);
+        }
+        self.teller.tell(Time(time), Kind::Hello(Box::new(HelloSeen { sni: hello.sni, alpn: hello.alpn })));
+    }
+
+    fn secured(&mut self, time: u64, secured: Secured) {
+        let version = match secured.version {
+            Version::Tls12 => "1.2",
+            Version::Tls13 => "1.3",
+            Version::Other(_) => "other",
+        };
+        self.inner.tls13 = secured.version == Version::Tls13;
+        let alpn = secured.alpn.clone();
+        let seen = SecuredSeen { version, suite: secured.suite, alpn: secured.alpn, resumed: secured.resumed };
+        self.teller.tell(Time(time), Kind::Secured(Box::new(seen)));
+        if let Some(alpn) = alpn {
+            self.inner.http.alpn(Time(time), &alpn, self.teller);
+        }
+    }
+
+    fn alert(&mut self, time: u64, alert: Alert) {
+        self.teller.alert(Time(time), from(alert.by), alert.level, alert.description, self.inner.tls13);
+    }
+
+    fn dark(&mut self, time: u64, side: Option<tls_tap::Side>, why: tls_tap::Dark) {
+        self.teller.dark(Time(time), side.map(from), DarkWhy::Tls(why));
+    }
+}
