@@ -9,9 +9,11 @@ mod input;
 mod keylog;
 mod log;
 mod packet;
-mod tls;
+mod pipeline;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod world;
 
 /// A classic pcap file.
 pub fn pcap(bytes: &[u8]) {
@@ -55,5 +57,5 @@ pub fn tls_handshake(bytes: &[u8]) {
 
 /// A capture from its bytes to findings.
 pub fn pipeline(bytes: &[u8]) {
-    capture::capture(bytes);
+    pipeline::pipeline(bytes);
 }

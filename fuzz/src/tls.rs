@@ -154,8 +154,10 @@ fn run<'m>(ops: &'m [Op], text: &[u8], known: bool, manner: Manner) -> Plain {
 
 fn search(tls: &mut Tls<'_>, keys: &KeyStore, plain: &mut Plain) {
     let mut search = Search::new(1 << 12);
-    for (side, samples) in tls.samples() {
-        search.add_flow(7, side, samples);
+    let samples = tls.samples();
+    for side in [Side::Client, Side::Server] {
+        let records = samples.iter().filter(|(by, _)| *by == side).map(|(_, sample)| sample.clone()).collect();
+        search.add_flow(7, side, records);
     }
     search.add_keys(keys);
     while search.pending() && !search.exhausted() {
