@@ -53,7 +53,20 @@ fn ours(path: &Path) -> Lengths {
 
 fn tshark(path: &Path) -> Option<Lengths> {
     let output = Command::new("tshark")
-        .args(["-n", "--disable-protocol", "tls", "-Y", "tcp.len", "-T", "fields", "-e", "frame.number", "-e", "tcp.len", "-r"])
+        .args([
+            "-n",
+            "--disable-protocol",
+            "tls",
+            "-Y",
+            "tcp.len",
+            "-T",
+            "fields",
+            "-e",
+            "frame.number",
+            "-e",
+            "tcp.len",
+            "-r",
+        ])
         .arg(path)
         .output()
         .ok()?;

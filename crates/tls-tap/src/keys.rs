@@ -199,6 +199,11 @@ impl KeyStore {
         self.iter_tls13_since(0)
     }
 
+    /// The client randoms whose secrets changed after this [`generation`](Self::generation), in the order of addition.
+    pub fn randoms_since(&self, generation: u64) -> impl Iterator<Item = &Random> {
+        self.order.iter().filter(move |entry| entry.changed > generation).map(|entry| &entry.random)
+    }
+
     /// As [`iter_tls13`](Self::iter_tls13), those only that changed after this [`generation`](Self::generation).
     pub fn iter_tls13_since(&self, generation: u64) -> impl Iterator<Item = (&Random, &Secrets)> {
         let changed = move |entry: &&Entry| entry.changed > generation;

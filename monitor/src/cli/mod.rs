@@ -15,8 +15,12 @@ use clap::Parser as _;
 pub use exit::Exit;
 pub use options::{ReplayOptions, STANDARD};
 
-use crate::model::{Stats, Verdict};
-use crate::sink::Outputs;
+use crate::detect::Settings;
+use crate::limits::Limits;
+use crate::model::{Finding, Stats, Verdict};
+use crate::replay::{Keys, Listener, Plan};
+use crate::sink::{Outputs, Progress};
+use crate::source::OpenedInputs;
 
 /// Reads the command line, does what it says, and gives the exit status.
 #[must_use]
@@ -43,7 +47,40 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<ReplayOptions, Exit
 
 /// Runs a replay.
 fn replay(options: &ReplayOptions) -> Exit {
-    replay_with(options, |_, _| Err("replay is not wired".into()))
+    replay_with(options, |options, outputs| {
+        let limits = Limits::default();
+        let mut keys = Keys::new(&limits);
+        keys.files(&options.keylogs)
+            .map_err(|(path, error)| format!("cannot read the key log {}: {error}", path.display()))?;
+        let mut inputs = OpenedInputs::open(&options.captures).map_err(|error| error.to_string())?;
+        inputs.secrets(&mut |text| keys.block(text));
+        let settings = Settings { window: options.window };
+        let plan = Plan { threads: options.threads.get(), settings, limits };
+        let progress = Progress::new(inputs.progress().total.unwrap_or(0), options.progress);
+        let mut listener = Heard { outputs, progress: &progress };
+        let (stats, verdict, error) = crate::replay::run(&inputs, keys, &plan, &mut listener);
+        progress.finish();
+        if let Some(error) = error {
+            complain(&error.to_string());
+        }
+        Ok((stats, verdict))
+    })
+}
+
+/// Passes on what a replay finds.
+struct Heard<'a> {
+    outputs: &'a mut Outputs,
+    progress: &'a Progress,
+}
+
+impl Listener for Heard<'_> {
+    fn finding(&mut self, finding: &Finding) {
+        self.outputs.finding(finding);
+    }
+
+    fn progress(&mut self, done: u64) {
+        self.progress.advance(done);
+    }
 }
 
 /// Runs a replay by `run`, which gives the findings to the outputs as they come and the counts at the end. An error of `run` is input

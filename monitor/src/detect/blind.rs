@@ -3,7 +3,7 @@
 use super::connections::Map;
 use crate::model::{DarkWhy, Time};
 
-/// What one client host has that cannot be read, towards one server host.
+/// What one client host has that cannot be read, towards one server.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
     /// Connections that cannot be read now, or of which it is not settled yet.
@@ -12,7 +12,7 @@ struct Pair {
     last: Time,
 }
 
-/// Unreadable connections by client and server host.
+/// Unreadable connections by client host and server.
 #[derive(Debug, Default)]
 pub(super) struct Blind {
     pairs: Map<(u64, u64), Pair>,

@@ -125,10 +125,11 @@ impl Core {
         let one_host = connection.host == connection.server_host;
         let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
         let since = own.brief.start.0.saturating_sub(if one_host { window } else { 1 });
-        let (mut latest, mut looked) = (None, 0);
+        let mut latest = None;
+        let mut older = !one_host;
         for (number, record) in self.candidates.chain(own.brief.shape, Time(since)).take(LOOK) {
-            looked += 1;
             let elsewhere = record.brief.server != connection.server;
+            older |= number <= open.record;
             if number > open.record && elsewhere && record.brief.host == connection.server_host {
                 latest = latest.or(Some(record.state));
             }
@@ -137,7 +138,7 @@ impl Core {
                 return None;
             }
         }
-        latest.filter(|_| looked < LOOK)
+        latest.filter(|_| older)
     }
 
     pub(super) fn ended(&mut self, at: Time, connection: &mut Connection, ended: Ended, out: &mut Vec<Finding>) {
@@ -214,8 +215,15 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
         ErrorCode::HTTP_1_1_REQUIRED => CaseKind::Downgrade,
         _ => CaseKind::Failure,
     };
-    let promised = connection.protocol != Some(Protocol::Http1) && ended.exchange % 2 == 0;
-    if promised {
+    let promised = connection.protocol != Some(Protocol::Http1) && ended.exchange.is_multiple_of(2);
+    // An accepted CONNECT or WebSocket has no end that is a complete response: whoever closes it ends it.
+    let gentle = match ended.end {
+        ExchangeEnd::Reset(reset) => matches!(reset.code, ErrorCode::NO_ERROR | ErrorCode::CANCEL),
+        ExchangeEnd::Closed { how, .. } => !matches!(how, CloseHow::Alert(..)),
+        ExchangeEnd::Complete | ExchangeEnd::Unseen => true,
+    };
+    let tunnel = gentle && ended.responded && open.is_some_and(|open| open.request.tunnel);
+    if promised || tunnel {
         return None;
     }
     let start = open.map_or(Time::default(), |open| open.start);

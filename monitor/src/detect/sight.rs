@@ -44,7 +44,7 @@ impl Core {
         *counts = (counts.0 + 1, counts.1.saturating_add(bytes));
         self.lost_bytes = self.lost_bytes.saturating_add(bytes);
         if by == Side::Client && connection.protocol != Some(Protocol::Other) {
-            self.blind.point((connection.host, connection.server_host), at);
+            self.blind.point((connection.host, connection.server), at);
             self.trim();
         }
         if self.noted(connection) {
@@ -137,14 +137,14 @@ impl Core {
     fn go_blind(&mut self, at: Time, connection: &mut Connection) {
         if connection.blind.is_none() {
             connection.blind = Some(at);
-            self.blind.begin((connection.host, connection.server_host));
+            self.blind.begin((connection.host, connection.server));
             self.trim();
         }
     }
 
     fn see(&mut self, connection: &mut Connection, held: Option<Time>) {
         if connection.blind.take().is_some() {
-            self.blind.end((connection.host, connection.server_host), held);
+            self.blind.end((connection.host, connection.server), held);
         }
     }
 

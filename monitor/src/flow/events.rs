@@ -36,6 +36,12 @@ impl Events {
         self.items.drain(..)
     }
 
+    /// The events and their ordinals, in order, as a list of their own.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<(u64, Event)> {
+        self.items
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

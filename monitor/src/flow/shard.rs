@@ -96,6 +96,37 @@ pub struct FlowCounts {
     pub http_bytes: u64,
 }
 
+impl FlowCounts {
+    /// Adds another shard's.
+    pub const fn add(&mut self, other: &Self) {
+        self.open += other.open;
+        self.light += other.light;
+        self.evicted += other.evicted;
+        self.half_open_evicted += other.half_open_evicted;
+        self.empty += other.empty;
+        self.reassembly_evicted += other.reassembly_evicted;
+        self.held_evicted += other.held_evicted;
+        self.unsaid += other.unsaid;
+        self.waiting_bytes += other.waiting_bytes;
+        self.held_bytes += other.held_bytes;
+        self.table_bytes += other.table_bytes;
+        self.tls_bytes += other.tls_bytes;
+        self.http_bytes += other.http_bytes;
+    }
+
+    /// What was dropped at a cap, by cap.
+    #[must_use]
+    pub const fn capped(&self) -> [(&'static str, u64); 5] {
+        [
+            ("flows", self.evicted),
+            ("half_open_flows", self.half_open_evicted),
+            ("reassembly", self.reassembly_evicted),
+            ("held", self.held_evicted),
+            ("connection_notes", self.unsaid),
+        ]
+    }
+}
+
 /// What the late search is to know of a shard's flows since it last asked.
 #[derive(Debug, Default)]
 pub struct Samples {

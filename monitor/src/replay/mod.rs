@@ -1,1 +1,242 @@
-//! Runs a capture through the pipeline, on one thread or several.
+//! Runs a capture through the pipeline, on one thread or several, with the same result.
+//!
+//! Batches go through in a fixed rhythm: batch `n` is sent, then the output of batch `n - LAG` is taken. What an output gives rise
+//! to (keys found late) therefore reaches the shards at the same place in the capture however many threads there are.
+
+mod keys;
+mod merge;
+mod workers;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+
+use tls_tap::late::Search;
+
+use crate::detect::{Detector, Settings};
+use crate::limits::Limits;
+use crate::model::{Event, Finding, PacketBatch, SegmentBatch, Stats, Time, Verdict};
+use crate::packet::Decoder;
+use crate::source::{OpenedInputs, Source, SourceError};
+pub use keys::Keys;
+use keys::NewKeys;
+use workers::{Job, Output, Unlock, Workers};
+
+/// Batches in flight between the reader and the output; fewer than a source keeps readable.
+const LAG: usize = 2;
+
+/// Trials of the joined-late search at each batch; what is left of the budget is spent when the input has ended.
+const TRIALS_A_BATCH: u64 = 1 << 22;
+
+/// Lines on damaged input that are told.
+const DAMAGE_TOLD: usize = 16;
+
+/// What a replay needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Threads that work on flows; 1 runs everything on the caller's.
+    pub threads: usize,
+    /// What `detect` is set to.
+    pub settings: Settings,
+    /// Every cap.
+    pub limits: Limits,
+}
+
+/// Takes what a replay finds.
+pub trait Listener {
+    /// A finding, in order.
+    fn finding(&mut self, finding: &Finding);
+
+    /// An event, before `detect` has it.
+    fn event(&mut self, event: &Event) {
+        let _ = event;
+    }
+
+    /// How many bytes of the input are done.
+    fn progress(&mut self, done: u64) {
+        let _ = done;
+    }
+}
+
+/// Replays opened inputs; `keys` holds what the key log files gave.
+///
+/// # Errors
+/// The environment failed while the input was read. What was found before has been heard by then.
+pub fn run(
+    inputs: &OpenedInputs,
+    keys: Keys,
+    plan: &Plan,
+    listener: &mut dyn Listener,
+) -> (Stats, Verdict, Option<SourceError>) {
+    let limits = Arc::new(plan.limits.clone());
+    thread::scope(|scope| {
+        let mut replay = Replay {
+            workers: Workers::start(scope, plan.threads, &limits),
+            decoder: Decoder::new(&limits),
+            detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
+            search: Search::new(limits.late_trials),
+            keys,
+            shards: HashMap::new(),
+            unlocks: Vec::new(),
+            findings: Vec::new(),
+            span: None,
+            lost: 0,
+            matched: 0,
+            found_late: 0,
+            spare: Vec::new(),
+        };
+        let error = replay.input(inputs, listener);
+        replay.end(listener);
+        let (stats, verdict) = replay.result(inputs);
+        (stats, verdict, error)
+    })
+}
+
+struct Replay<'m> {
+    workers: Workers<'m>,
+    decoder: Decoder,
+    detector: Detector,
+    search: Search,
+    keys: Keys,
+    /// The shard of each flow that the search has samples of.
+    shards: HashMap<u64, usize>,
+    unlocks: Vec<Unlock>,
+    findings: Vec<Finding>,
+    span: Option<(Time, Time)>,
+    lost: u64,
+    matched: u64,
+    found_late: u64,
+    spare: Vec<SegmentBatch<'m>>,
+}
+
+impl<'m> Replay<'m> {
+    fn new_keys(&mut self) -> Option<NewKeys> {
+        let keys = self.keys.take_new()?;
+        self.search.add_keys(&keys.store);
+        Some(keys)
+    }
+
+    fn send(&mut self, batch: Option<SegmentBatch<'m>>, finish: Option<Time>) {
+        let keys = self.new_keys();
+        self.workers.send(Job { keys, batch, finish }, std::mem::take(&mut self.unlocks));
+    }
+
+    fn input(&mut self, inputs: &'m OpenedInputs, listener: &mut dyn Listener) -> Option<SourceError> {
+        let mut source = inputs.source();
+        let mut packets = PacketBatch::default();
+        let mut error = None;
+        loop {
+            let more = match source.fill(&mut packets) {
+                Ok(more) => more,
+                Err(failed) => {
+                    error = Some(failed);
+                    false
+                }
+            };
+            self.lost = self.lost.saturating_add(packets.lost);
+            for text in packets.secrets.drain(..) {
+                self.keys.block(&text);
+            }
+            if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
+                let start = self.span.map_or(first.time, |(start, _)| start);
+                self.span = Some((start, last.time));
+                let mut segments = self.spare.pop().unwrap_or_default();
+                self.decoder.decode(&mut packets, &mut segments);
+                self.send(Some(segments), None);
+                self.take_outputs(LAG, TRIALS_A_BATCH, listener);
+            }
+            listener.progress(inputs.progress().done);
+            if !more {
+                return error;
+            }
+        }
+    }
+
+    /// Takes outputs until `leave` are in flight.
+    fn take_outputs(&mut self, leave: usize, trials: u64, listener: &mut dyn Listener) {
+        while self.workers.in_flight() > leave {
+            let Some(output) = self.workers.receive() else { return };
+            self.output(output, trials, listener);
+        }
+    }
+
+    fn output(&mut self, output: Output<'m>, trials: u64, listener: &mut dyn Listener) {
+        let (events, samples): (Vec<_>, Vec<_>) = output.shards.into_iter().unzip();
+        merge::in_order(events, |event| {
+            listener.event(&event);
+            self.detector.event(event, &mut self.findings);
+        });
+        if let Some(batch) = output.batch {
+            self.detector.advance(batch.now, &mut self.findings);
+            self.spare.push(batch);
+        }
+        self.hear(listener);
+        for (shard, samples) in samples.into_iter().enumerate() {
+            for random in &samples.claims {
+                self.matched += u64::from(self.keys.has(random));
+                self.search.claim(random);
+            }
+            for (token, side, samples) in samples.flows {
+                self.shards.insert(token, shard);
+                self.search.add_flow(token, side, samples);
+            }
+        }
+        self.search(trials);
+    }
+
+    fn search(&mut self, trials: u64) {
+        for found in self.search.step(trials) {
+            if let Some(&shard) = self.shards.get(&found.token) {
+                self.found_late += 1;
+                self.unlocks.push(Unlock { shard, found });
+            }
+        }
+    }
+
+    fn hear(&mut self, listener: &mut dyn Listener) {
+        for finding in self.findings.drain(..) {
+            listener.finding(&finding);
+        }
+    }
+
+    /// Spends what is left of the search's budget, closes every flow, and decides what is open.
+    fn end(&mut self, listener: &mut dyn Listener) {
+        self.take_outputs(0, TRIALS_A_BATCH, listener);
+        loop {
+            if self.unlocks.is_empty() {
+                self.search(u64::MAX);
+            }
+            if self.unlocks.is_empty() {
+                break;
+            }
+            self.send(None, None);
+            self.take_outputs(0, TRIALS_A_BATCH, listener);
+        }
+        let now = self.span.map_or_else(Time::default, |(_, last)| last);
+        self.send(None, Some(now));
+        self.take_outputs(0, 0, listener);
+        self.detector.finish(now, &mut self.findings);
+        self.hear(listener);
+    }
+
+    fn result(mut self, inputs: &OpenedInputs) -> (Stats, Verdict) {
+        self.decoder.finish();
+        let counts = self.workers.counts();
+        let stats = self.detector.stats_mut();
+        stats.packets = self.decoder.counts().clone();
+        stats.span = self.span;
+        stats.input.files = inputs.files();
+        stats.input.damage = inputs.notes().into_iter().take(DAMAGE_TOLD).collect();
+        stats.input.lost = self.lost;
+        self.keys.count(&mut stats.keys);
+        stats.keys.matched = self.matched;
+        stats.keys.found_late = self.found_late;
+        stats.keys.trials = self.search.trials();
+        stats.keys.exhausted = self.search.exhausted();
+        for (cap, count) in counts.capped().into_iter().filter(|&(_, count)| count > 0) {
+            *stats.capped.entry(cap).or_default() += count;
+        }
+        let verdict = self.detector.verdict();
+        (self.detector.stats().clone(), verdict)
+    }
+}

@@ -342,6 +342,17 @@ impl Cases {
         self.open.is_empty()
     }
 
+    /// Everything that is kept, as a number of entries.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let of_bucket = |bucket: &Bucket| {
+            let waiting: usize = bucket.waiting.iter().map(|(_, queue)| queue.len()).sum();
+            waiting + bucket.lanes.iter().map(|lane| lane.open.len()).sum::<usize>()
+        };
+        let maps = self.identities.len() + self.watched.len() + self.edges.len() + self.veiled.len();
+        maps + self.open.len() + self.timers.len() + self.buckets.values().map(of_bucket).sum::<usize>()
+    }
+
     /// Some case is to be looked at before `now`.
     pub(super) fn due(&self, now: Time) -> bool {
         self.timers.peek().is_some_and(|&Reverse((at, _))| at < now)

@@ -28,6 +28,7 @@ impl Cases {
         let last = case.waited || ended.is_some();
         let verdict = match case.claim {
             Some(claim) if !claim.settled && !last => return None,
+            Some(claim) if !claim.settled && !case.waited => unsure(Why::InputEnded),
             Some(_) => self.of_claim(case),
             None => self.of_silence(case, last, ended, scene)?,
         };
@@ -94,7 +95,7 @@ impl Cases {
         if veiled(brief.who, brief.shape) || veiled(brief.who, 0) || veiled(0, 0) {
             return unsure(Why::ClientBlind);
         }
-        if scene.blind.since((brief.host, brief.server_host), case.loss.time) {
+        if scene.blind.since((brief.host, brief.server), case.loss.time) {
             return unsure(Why::ClientBlind);
         }
         if let Some(edge) = case.loss.edge.filter(|edge| edge.is_cdn())
@@ -125,16 +126,15 @@ impl Cases {
     fn fits(&self, case: &Case, kind: LaneKind) -> impl Iterator<Item = Fit> {
         let (mask, since, until) = (case.loss.brief.ids.mask(), case.loss.time, case.deadline);
         let bucket = self.buckets.get(&case.loss.brief.key).filter(|_| case.loss.brief.target != 0);
-        bucket.into_iter().flat_map(|bucket| bucket.lanes.iter()).filter_map(move |lane| {
-            (lane.protocol == kind && lane.mask & mask == 0).then(|| {
-                if lane.answered.within(since, until) {
-                    Fit::Answered
-                } else if lane.open.range((since, u64::MAX)..=(until, u64::MAX)).next().is_some() {
-                    Fit::Open
-                } else {
-                    Fit::None
-                }
-            })
+        let lanes = bucket.into_iter().flat_map(|bucket| bucket.lanes.iter());
+        lanes.filter(move |lane| lane.protocol == kind && lane.mask & mask == 0).map(move |lane| {
+            if lane.answered.within(since, until) {
+                Fit::Answered
+            } else if lane.open.range((since, u64::MAX)..=(until, u64::MAX)).next().is_some() {
+                Fit::Open
+            } else {
+                Fit::None
+            }
         })
     }
 }

@@ -494,3 +494,66 @@ fn caps_hold_and_are_said() {
     let stats = world.detector.stats();
     assert!(stats.worst.paths.len() <= 10 && stats.capped["top"] > 0 && stats.capped["cases"] > 0);
 }
+
+#[test]
+fn a_million_requests_leave_nothing_behind() {
+    let limits = Limits { cases: 1_000, candidates: 1_000, ..Limits::default() };
+    let mut world = World::with(limits);
+    let on = world.h2(EDGE);
+    let ids = [IdentityKind::RequestId, IdentityKind::Visitor];
+    for n in 0..1_000_000_u32 {
+        let ask = match n % 4 {
+            0 => get("/a"),
+            1 => get("/b").blurred(),
+            2 => get("/a").with(ids[n as usize / 4 % 2], u128::from(n)),
+            _ => get("/c").from(Edge::Fastly),
+        };
+        world.ask(on, 2 * n + 1, &ask);
+        match n % 3 {
+            0 => world.refuse(on, 2 * n + 1),
+            1 => world.answer(on, 2 * n + 1, 200),
+            _ => world.reset(on, 2 * n + 1, Side::Client, 8, None),
+        }
+        world.wait(20);
+        world.out.clear();
+        assert!(n % 10_000 != 0 || world.detector.core.cases.held() < 20_000);
+    }
+    world.wait(LONG);
+    world.detector.advance(Time(world.now * 1_000), &mut world.out);
+    assert!(world.detector.core.cases.is_empty() && world.detector.core.open == 0);
+    assert!(world.detector.core.cases.held() <= 2_000, "{}", world.detector.core.cases.held());
+}
+
+#[test]
+fn a_retry_that_the_capture_cuts_off_is_not_called_unanswered() {
+    let mut world = World::new();
+    let on = world.h2(EDGE);
+    world.ask(on, 1, &get("/a"));
+    world.refuse(on, 1);
+    world.wait(500);
+    let second = world.http1("10.0.0.1:1001");
+    world.ask(second, 1, &get("/a"));
+    world.cut(second, 1, CloseHow::InputEnded, None);
+    assert_eq!(lines(&world.cases_after(100)), ["Downgrade Unknown InputEnded resets 1 attempts 1"]);
+}
+
+#[test]
+fn a_proxy_protocol_header_names_the_client() {
+    let mut world = World::new();
+    let open = |world: &mut World, id: u64, port: u16, protocol: Protocol, proxied: &str| {
+        let client = std::net::SocketAddr::from(([10, 0, 0, 1], port));
+        let ends = Endpoints { client, server: ORIGIN.parse().unwrap(), proxied: proxied.parse().ok() };
+        let id = ConnectionId(100 + id);
+        world.say(id, Kind::Opened { ends, joined: false });
+        world.say(id, Kind::Protocol(protocol));
+        id
+    };
+    let on = open(&mut world, 1, 1, Protocol::H2, "192.0.2.1:1");
+    world.ask(on, 1, &get("/a"));
+    world.refuse(on, 1);
+    world.wait(100);
+    let other = open(&mut world, 2, 2, Protocol::Http1, "192.0.2.2:1");
+    world.ask(other, 1, &get("/a"));
+    world.answer(other, 1, 200);
+    assert_eq!(lines(&world.cases_after(LONG)), ["Downgrade GivenUp Absence resets 1 attempts 1"]);
+}

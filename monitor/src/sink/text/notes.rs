@@ -168,8 +168,11 @@ fn number(why: DarkWhy) -> String {
 
 fn request(case: &CaseFinding) -> String {
     let Some(request) = case.request.as_deref() else { return "not known".into() };
-    let part = |part: &Option<Box<str>>| {
-        part.as_deref().map(|text| printable(text).into_owned()).unwrap_or_else(|| "?".into())
-    };
-    format!("{} {}{}", part(&request.method), part(&request.authority), part(&request.path))
+    let part = |part: Option<&str>| part.map_or_else(|| "?".into(), |text| printable(text).into_owned());
+    format!(
+        "{} {}{}",
+        part(request.method.as_deref()),
+        part(request.authority.as_deref()),
+        part(request.path.as_deref())
+    )
 }

@@ -1,0 +1,109 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tls_tap::{KeyLog, KeyStore};
+use zeroize::Zeroizing;
+
+use crate::limits::Limits;
+use crate::model::KeyStats;
+
+/// Malformed lines that are told by number.
+const TOLD: usize = 16;
+
+/// Keys to be shared with every shard.
+#[derive(Clone, Debug)]
+pub(super) struct NewKeys {
+    /// All keys.
+    pub(super) store: Arc<KeyStore>,
+    /// The client randoms of those that are new.
+    pub(super) randoms: Arc<[[u8; 32]]>,
+}
+
+/// The key material of a run: from key log files, and from Decryption Secrets Blocks.
+#[derive(Debug)]
+pub struct Keys {
+    store: KeyStore,
+    shared: u64,
+    stats: KeyStats,
+}
+
+impl Keys {
+    /// No keys yet.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self { store: KeyStore::new(limits.secrets), shared: 0, stats: KeyStats::default() }
+    }
+
+    /// Reads a key log file to its end.
+    ///
+    /// # Errors
+    /// The file cannot be opened or read.
+    pub fn file(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        let mut log = KeyLog::new();
+        let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
+        loop {
+            let count = match file.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if count == 0 {
+                break;
+            }
+            log.push(buffer.get(..count).unwrap_or_default(), &mut self.store);
+        }
+        self.finish(log, &path.display().to_string());
+        Ok(())
+    }
+
+    /// Reads several files.
+    ///
+    /// # Errors
+    /// The first that cannot be read, and why.
+    pub fn files(&mut self, paths: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
+        paths.iter().try_for_each(|path| self.file(path).map_err(|error| (path.clone(), error)))
+    }
+
+    /// Takes the text of a Decryption Secrets Block.
+    pub fn block(&mut self, text: &[u8]) {
+        let mut log = KeyLog::new();
+        log.push(text, &mut self.store);
+        self.finish(log, "Decryption Secrets Block");
+    }
+
+    fn finish(&mut self, mut log: KeyLog, name: &str) {
+        log.finish(&mut self.store);
+        let counts = log.counts();
+        self.stats.secrets += counts.secrets;
+        self.stats.holes += counts.nul_bytes;
+        self.stats.malformed.1 += counts.malformed;
+        for line in &counts.malformed_lines {
+            if self.stats.malformed.0.len() < TOLD {
+                self.stats.malformed.0.push(format!("{name}: line {line}"));
+            }
+        }
+    }
+
+    /// What is new since the last call; `None` when nothing is.
+    pub(super) fn take_new(&mut self) -> Option<NewKeys> {
+        let since = std::mem::replace(&mut self.shared, self.store.generation());
+        (self.shared != since).then(|| NewKeys {
+            randoms: self.store.randoms_since(since).copied().collect(),
+            store: Arc::new(self.store.clone()),
+        })
+    }
+
+    /// There are secrets for this connection.
+    pub(super) fn has(&self, random: &[u8; 32]) -> bool {
+        self.store.get(random).is_some()
+    }
+
+    /// Writes the counts.
+    pub(super) fn count(&self, stats: &mut KeyStats) {
+        let seen = self.stats.clone();
+        *stats = KeyStats { randoms: self.store.len() as u64, ..seen };
+    }
+}

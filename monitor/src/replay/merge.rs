@@ -1,0 +1,50 @@
+use crate::model::Event;
+
+/// Hands over the events of all shards in the order of the packets that gave rise to them. Each list is in that order already, and
+/// a packet belongs to one shard, so the order does not depend on how shards are spread over threads.
+pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>, mut take: impl FnMut(Event)) {
+    let mut lists: Vec<_> = lists.into_iter().map(|list| list.into_iter().peekable()).collect();
+    loop {
+        let mut first: Option<(u64, usize)> = None;
+        let mut limit = u64::MAX;
+        for (index, list) in lists.iter_mut().enumerate() {
+            let Some(&(ordinal, _)) = list.peek() else { continue };
+            match first {
+                Some((least, _)) if least <= ordinal => limit = limit.min(ordinal),
+                Some((least, _)) => {
+                    limit = least;
+                    first = Some((ordinal, index));
+                }
+                None => first = Some((ordinal, index)),
+            }
+        }
+        let Some(list) = first.and_then(|(_, index)| lists.get_mut(index)) else { return };
+        let least = first.map_or(0, |(ordinal, _)| ordinal);
+        while let Some((_, event)) = list.next_if(|&(ordinal, _)| ordinal < limit || ordinal == least) {
+            take(event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_order;
+    use crate::model::{ConnectionId, Event, Kind, Time};
+
+    fn event(ordinal: u64, connection: u64) -> (u64, Event) {
+        (ordinal, Event { time: Time(ordinal), connection: ConnectionId(connection), kind: Kind::Lit })
+    }
+
+    #[test]
+    fn merges_by_packet_and_keeps_the_order_inside_a_packet() {
+        let lists = vec![
+            vec![event(1, 10), event(1, 11), event(7, 12)],
+            vec![event(2, 20), event(3, 21), event(8, 22), event(8, 23)],
+            vec![],
+            vec![event(4, 30)],
+        ];
+        let mut order = Vec::new();
+        in_order(lists, |event| order.push(event.connection.0));
+        assert_eq!(order, [10, 11, 20, 21, 30, 12, 22, 23]);
+    }
+}

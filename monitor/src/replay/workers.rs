@@ -1,0 +1,181 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+
+use tls_tap::late::Found;
+
+use super::LAG;
+use super::keys::NewKeys;
+use crate::flow::{Events, FlowCounts, Samples, Shard};
+use crate::limits::Limits;
+use crate::model::{Event, SegmentBatch, Time};
+
+/// A key that the late search found.
+#[derive(Debug)]
+pub(super) struct Unlock {
+    /// The shard of its flow.
+    pub(super) shard: usize,
+    /// The key.
+    pub(super) found: Found,
+}
+
+/// One step of all shards.
+#[derive(Debug, Default)]
+pub(super) struct Job<'m> {
+    /// Keys, where there are new ones.
+    pub(super) keys: Option<NewKeys>,
+    /// Segments, where there are any.
+    pub(super) batch: Option<SegmentBatch<'m>>,
+    /// The input has ended.
+    pub(super) finish: Option<Time>,
+}
+
+/// What a step gave.
+#[derive(Debug, Default)]
+pub(super) struct Output<'m> {
+    /// Of each shard: its events and what the late search is to know.
+    pub(super) shards: Vec<(Vec<(u64, Event)>, Samples)>,
+    /// The batch, to be used again.
+    pub(super) batch: Option<SegmentBatch<'m>>,
+}
+
+/// What one thread's shards gave.
+#[derive(Debug, Default)]
+struct Part {
+    shards: Vec<(usize, Vec<(u64, Event)>, Samples)>,
+    counts: FlowCounts,
+}
+
+/// The shards that one thread works on.
+struct Lane<'m> {
+    shards: Vec<(usize, Shard<'m>)>,
+}
+
+impl<'m> Lane<'m> {
+    fn work(&mut self, job: &Job<'m>, mut unlocks: Vec<Unlock>) -> Part {
+        let mut part = Part::default();
+        for (index, shard) in &mut self.shards {
+            let mut events = Events::new();
+            if let Some(keys) = &job.keys {
+                shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut events);
+            }
+            for unlock in unlocks.extract_if(.., |unlock| unlock.shard == *index) {
+                shard.unlock(unlock.found.token, unlock.found, &mut events);
+            }
+            if let Some(batch) = &job.batch {
+                for segment in batch.shards.get(*index).into_iter().flatten() {
+                    shard.segment(segment, &batch.arena, &mut events);
+                }
+                shard.tick(batch.now, &mut events);
+            }
+            if let Some(now) = job.finish {
+                shard.finish(now, &mut events);
+            }
+            part.counts.add(&shard.counts());
+            part.shards.push((*index, events.into_vec(), shard.samples()));
+        }
+        part
+    }
+}
+
+/// A thread and the way to it.
+struct Thread<'m> {
+    jobs: SyncSender<(Arc<Job<'m>>, Vec<Unlock>)>,
+    parts: Receiver<Part>,
+}
+
+/// All shards, on the caller's thread or on several.
+pub(super) struct Workers<'m> {
+    counts: FlowCounts,
+    inline: Option<Lane<'m>>,
+    done: VecDeque<(Vec<Part>, Arc<Job<'m>>)>,
+    threads: Vec<Thread<'m>>,
+    sent: VecDeque<Arc<Job<'m>>>,
+}
+
+impl<'m> Workers<'m> {
+    /// Starts `threads` threads; with 1 the caller's does the work.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, threads: usize, limits: &Arc<Limits>) -> Self
+    where
+        'm: 'scope,
+    {
+        let threads = threads.clamp(1, Limits::SHARDS);
+        let mut lanes: Vec<Lane<'m>> = (0..threads).map(|_| Lane { shards: Vec::new() }).collect();
+        for index in 0..Limits::SHARDS {
+            if let Some(lane) = lanes.get_mut(index % threads) {
+                lane.shards.push((index, Shard::new(Arc::clone(limits))));
+            }
+        }
+        let mut this = Self {
+            counts: FlowCounts::default(),
+            inline: None,
+            done: VecDeque::new(),
+            threads: Vec::new(),
+            sent: VecDeque::new(),
+        };
+        if threads == 1 {
+            this.inline = lanes.pop();
+            return this;
+        }
+        for mut lane in lanes {
+            let (jobs, inbox) = sync_channel::<(Arc<Job<'m>>, Vec<Unlock>)>(LAG + 1);
+            let (outbox, parts) = sync_channel(LAG + 1);
+            scope.spawn(move || {
+                while let Ok((job, unlocks)) = inbox.recv() {
+                    let part = lane.work(&job, unlocks);
+                    drop(job);
+                    if outbox.send(part).is_err() {
+                        return;
+                    }
+                }
+            });
+            this.threads.push(Thread { jobs, parts });
+        }
+        this
+    }
+
+    /// Hands a job to every shard, and each key found late to its own.
+    pub(super) fn send(&mut self, job: Job<'m>, mut unlocks: Vec<Unlock>) {
+        let job = Arc::new(job);
+        if let Some(lane) = &mut self.inline {
+            let part = lane.work(&job, unlocks);
+            self.done.push_back((vec![part], job));
+            return;
+        }
+        let threads = self.threads.len();
+        for (index, thread) in self.threads.iter().enumerate() {
+            let own = unlocks.extract_if(.., |unlock| unlock.shard % threads == index).collect();
+            // A thread ends before the channel is dropped only if it panicked, which the scope passes on.
+            let _ = thread.jobs.send((Arc::clone(&job), own));
+        }
+        self.sent.push_back(job);
+    }
+
+    /// Jobs whose output was not taken yet.
+    pub(super) fn in_flight(&self) -> usize {
+        self.done.len() + self.sent.len()
+    }
+
+    /// The output of the oldest job.
+    pub(super) fn receive(&mut self) -> Option<Output<'m>> {
+        let (parts, job) = match self.sent.pop_front() {
+            Some(job) => (self.threads.iter().filter_map(|thread| thread.parts.recv().ok()).collect(), job),
+            None => self.done.pop_front()?,
+        };
+        self.counts = FlowCounts::default();
+        let mut shards = Vec::with_capacity(Limits::SHARDS);
+        for part in parts {
+            self.counts.add(&part.counts);
+            shards.extend(part.shards);
+        }
+        shards.sort_by_key(|&(index, ..)| index);
+        let shards = shards.into_iter().map(|(_, events, samples)| (events, samples)).collect();
+        Some(Output { shards, batch: Arc::into_inner(job).and_then(|job| job.batch) })
+    }
+
+    /// Counts of all shards at the last output.
+    pub(super) fn counts(&self) -> &FlowCounts {
+        &self.counts
+    }
+}
