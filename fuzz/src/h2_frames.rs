@@ -98,15 +98,7 @@ fn run(ops: &[Op], manner: Manner) -> Vec<String> {
     log.said
 }
 
-fn deliver(
-    h2: &mut Connection<u32>,
-    log: &mut Log,
-    time: u64,
-    side: Side,
-    bytes: &[u8],
-    auth: Auth,
-    manner: Manner,
-) {
+fn deliver(h2: &mut Connection<u32>, log: &mut Log, time: u64, side: Side, bytes: &[u8], auth: Auth, manner: Manner) {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];

@@ -42,8 +42,4 @@ impl<'a> Input<'a> {
         let len = self.u16();
         self.take(usize::from(len))
     }
-
-    pub(crate) const fn rest(self) -> &'a [u8] {
-        self.0
-    }
 }

