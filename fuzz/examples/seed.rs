@@ -9,6 +9,9 @@ use h2watch::model::{PacketBatch, SegmentBatch};
 use h2watch::packet::Decoder;
 use h2watch::source::{OpenedInputs, Source};
 
+/// Captures that the larger seeds are made from: one of each kind of connection.
+const KINDS: [&str; 6] = ["tls12", "clear-h2c", "http1-port", "joined-late", "retry-storm", "tls13-curl"];
+
 /// Longest input of a seed.
 const LONGEST: usize = 8 << 10;
 
@@ -48,7 +51,7 @@ fn pcap(packets: &[(u16, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// A pcapng file's blocks as far as they fit, of those with packets and keys alike.
+/// The first blocks of a pcapng file, as many as fit.
 fn front(bytes: &[u8]) -> &[u8] {
     let mut end = 0;
     while let Some(length) = bytes.get(end + 4..end + 8) {
@@ -61,7 +64,7 @@ fn front(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// The segments of the connection with most payload, as operations of `tls_records`; and whether they begin as TLS.
+/// The segments of the first connection that begins as TLS, as operations of `tls_records` behind its key log.
 fn records(packets: &[(u16, Vec<u8>)], keys: &[u8]) -> Vec<u8> {
     let batch = &mut PacketBatch::default();
     for (link, bytes) in packets {
@@ -156,10 +159,10 @@ fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures");
     for entry in fs::read_dir(folder).expect("captures").flatten() {
         let path = entry.path();
-        if path.extension().is_none_or(|ending| ending != "pcapng") {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|ending| ending != "pcapng") || !KINDS.iter().any(|kind| name.contains(kind)) {
             continue;
         }
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = fs::read(&path).expect("a capture");
         let (packets, keys) = read(&bytes);
         let records = records(&packets, &keys);
@@ -167,10 +170,12 @@ fn main() {
             write("tls_records", &name, &records);
         }
         write("pipeline", &name, front(&bytes));
+        if name.contains("retry-storm") || name.contains("tls12") {
+            write("keylog", &name, &keys[..keys.len().min(1_000)]);
+        }
         if name.contains("retry-storm") || name.contains("http1-port") {
             write("pcapng", &name, &bytes[..bytes.len().min(LONGEST)]);
             write("pcap", &name, &pcap(&packets)[..2_000]);
-            write("keylog", &name, &keys[..keys.len().min(1_000)]);
             let mut input = Vec::new();
             for (link, bytes) in packets.iter().take(12) {
                 input.push(if *link == 276 { 9 } else { 0 });

@@ -60,7 +60,7 @@ fn read(input: &mut Input<'_>) -> Vec<Op> {
             7 => Op::Bytes(side, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
             8 => {
                 let (stream, flags) = (input.byte(), input.byte());
-                Op::Bytes(side, frame(0, flags, u32::from(stream), &vec![7; usize::from(input.u16())]))
+                Op::Bytes(side, frame(0, flags, u32::from(stream), &vec![7; usize::from(input.u16() & 0x3ff)]))
             }
             _ => {
                 let (kind, flags, stream) = (input.byte(), input.byte(), input.byte());
