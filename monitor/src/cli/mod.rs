@@ -106,7 +106,7 @@ where
     for damage in &stats.input.damage {
         complain(damage);
     }
-    if stats.keys.randoms > 0 && stats.keys.matched == 0 {
+    if stats.keys.randoms > 0 && stats.keys.matched + stats.keys.found_late == 0 {
         complain(
             "no key belongs to a connection of this capture: give the key log of the same process and the same time",
         );

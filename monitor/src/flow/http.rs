@@ -100,7 +100,7 @@ impl Http {
         }
     }
 
-    /// The next bytes of a side.
+    /// The next bytes of a side. `Some(n)`: in the clear, a tunnel by CONNECT begins behind `n` of them.
     pub(crate) fn data(
         &mut self,
         time: Time,
@@ -109,7 +109,7 @@ impl Http {
         record_start: bool,
         auth: &mut dyn FnMut() -> Auth,
         teller: &mut Teller<'_>,
-    ) {
+    ) -> Option<usize> {
         match &mut self.stage {
             Stage::H2(h2) => h2.data(time, side, bytes, record_start, auth, teller),
             Stage::Http1(http1) => match http1.data(time, side, bytes, teller) {
@@ -124,7 +124,11 @@ impl Http {
                         self.data(time, side, rest, true, auth, teller);
                     }
                 }
-                Turn::Tunnel => {
+                Turn::Connected(used) if !self.secure => {
+                    http1.finish(time, false, teller);
+                    return Some(used);
+                }
+                Turn::Connected(_) | Turn::Tunnel => {
                     http1.finish(time, false, teller);
                     teller.dark(time, None, DarkWhy::Http1);
                     self.stage = Stage::Tunnel;
@@ -141,7 +145,7 @@ impl Http {
                     Guess::Request | Guess::Response => self.decide_http1(time, joined, teller),
                     Guess::Partial if whole.len() < PREFIX => {
                         *prefix = whole;
-                        return;
+                        return None;
                     }
                     _ => {
                         undecided.failed += 1;
@@ -151,14 +155,15 @@ impl Http {
                         } else if undecided.failed == TRIES {
                             teller.dark(time, None, DarkWhy::NotHttp);
                         }
-                        return;
+                        return None;
                     }
                 }
                 teller.lit_http(time, side);
-                self.data(time, side, &whole, record_start || !kept.is_empty(), auth, teller);
+                return self.data(time, side, &whole, record_start || !kept.is_empty(), auth, teller);
             }
             Stage::Tunnel => {}
         }
+        None
     }
 
     /// Bytes that were passed over.

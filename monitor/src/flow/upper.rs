@@ -136,7 +136,14 @@ impl<'m> Upper<'m> {
         match &mut self.stage {
             Stage::Tls(tls) => tls.data(time, side, chunk, env.keys, env.claims, &mut teller),
             Stage::Clear(http) => {
-                http.data(time, side, chunk.bytes(), true, &mut || Auth::Verified, &mut teller);
+                let tunnel = http.data(time, side, chunk.bytes(), true, &mut || Auth::Verified, &mut teller);
+                if let Some(used) = tunnel {
+                    self.stage = Stage::Sniffing(Sniffing::default());
+                    let rest = chunk.slice(used..chunk.len());
+                    if !rest.is_empty() {
+                        self.sniff(from_low, time, rest, env);
+                    }
+                }
             }
             Stage::Blind => teller.unread(chunk.len() as u64),
             Stage::Sniffing(_) => {}

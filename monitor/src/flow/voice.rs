@@ -44,9 +44,11 @@ impl Voice {
         self.unread = self.unread.saturating_add(bytes);
     }
 
-    /// Notes how TCP ended it: a RST says more than the FIN in front of it, otherwise the first counts.
+    /// Notes how TCP ended it. The first counts: who answers a FIN with a RST did not end the connection. A RST behind the same side's
+    /// FIN says more than the FIN.
     pub(crate) fn ended(&mut self, how: CloseHow) {
-        if self.ended.is_none() || matches!((self.ended, how), (Some(CloseHow::Fin(_)), CloseHow::Rst(_))) {
+        let more = matches!((self.ended, how), (Some(CloseHow::Fin(first)), CloseHow::Rst(then)) if first == then);
+        if self.ended.is_none() || more {
             self.ended = Some(how);
         }
     }

@@ -5,9 +5,10 @@
 
 mod keys;
 mod merge;
+mod waiting;
 mod workers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 
@@ -20,6 +21,7 @@ use crate::packet::Decoder;
 use crate::source::{OpenedInputs, Source, SourceError};
 pub use keys::Keys;
 use keys::NewKeys;
+use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
 
 /// Batches in flight between the reader and the output; fewer than a source keeps readable.
@@ -82,8 +84,9 @@ pub fn run(
             span: None,
             lost: 0,
             matched: 0,
-            found_late: 0,
+            found_late: HashSet::new(),
             spare: Vec::new(),
+            waiting: Waiting::default(),
         };
         let error = replay.input(inputs, listener);
         replay.end(listener);
@@ -105,8 +108,9 @@ struct Replay<'m> {
     span: Option<(Time, Time)>,
     lost: u64,
     matched: u64,
-    found_late: u64,
+    found_late: HashSet<u64>,
     spare: Vec<SegmentBatch<'m>>,
+    waiting: Waiting,
 }
 
 impl<'m> Replay<'m> {
@@ -161,16 +165,19 @@ impl<'m> Replay<'m> {
     }
 
     fn output(&mut self, output: Output<'m>, trials: u64, listener: &mut dyn Listener) {
-        let (events, samples): (Vec<_>, Vec<_>) = output.shards.into_iter().unzip();
-        merge::in_order(events, |event| {
-            listener.event(&event);
-            self.detector.event(event, &mut self.findings);
-        });
-        if let Some(batch) = output.batch {
-            self.detector.advance(batch.now, &mut self.findings);
-            self.spare.push(batch);
+        let now = output.batch.as_ref().map(|batch| batch.now);
+        let blind = output.shards.iter().any(|shard| !shard.samples.flows.is_empty());
+        let (mut in_order, mut late, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        for shard in output.shards {
+            in_order.push(shard.events);
+            late.extend(shard.late.into_iter().map(|(_, event)| event));
+            samples.push(shard.samples);
         }
-        self.hear(listener);
+        self.waiting.add(merge::in_order(in_order), now, late, blind);
+        self.spare.extend(output.batch);
+        while let Some((events, now)) = self.waiting.due() {
+            self.detect(events, now, listener);
+        }
         for (shard, samples) in samples.into_iter().enumerate() {
             for random in &samples.claims {
                 self.matched += u64::from(self.keys.has(random));
@@ -184,18 +191,25 @@ impl<'m> Replay<'m> {
         self.search(trials);
     }
 
-    fn search(&mut self, trials: u64) {
-        for found in self.search.step(trials) {
-            if let Some(&shard) = self.shards.get(&found.token) {
-                self.found_late += 1;
-                self.unlocks.push(Unlock { shard, found });
-            }
+    fn detect(&mut self, events: Vec<Event>, now: Option<Time>, listener: &mut dyn Listener) {
+        for event in events {
+            listener.event(&event);
+            self.detector.event(event, &mut self.findings);
+        }
+        if let Some(now) = now {
+            self.detector.advance(now, &mut self.findings);
+        }
+        for finding in self.findings.drain(..) {
+            listener.finding(&finding);
         }
     }
 
-    fn hear(&mut self, listener: &mut dyn Listener) {
-        for finding in self.findings.drain(..) {
-            listener.finding(&finding);
+    fn search(&mut self, trials: u64) {
+        for found in self.search.step(trials) {
+            if let Some(&shard) = self.shards.get(&found.token) {
+                self.found_late.insert(found.token);
+                self.unlocks.push(Unlock { shard, found });
+            }
         }
     }
 
@@ -215,8 +229,13 @@ impl<'m> Replay<'m> {
         let now = self.span.map_or_else(Time::default, |(_, last)| last);
         self.send(None, Some(now));
         self.take_outputs(0, 0, listener);
+        for (events, now) in self.waiting.rest() {
+            self.detect(events, now, listener);
+        }
         self.detector.finish(now, &mut self.findings);
-        self.hear(listener);
+        for finding in self.findings.drain(..) {
+            listener.finding(&finding);
+        }
     }
 
     fn result(mut self, inputs: &OpenedInputs) -> (Stats, Verdict) {
@@ -230,7 +249,7 @@ impl<'m> Replay<'m> {
         stats.input.lost = self.lost;
         self.keys.count(&mut stats.keys);
         stats.keys.matched = self.matched;
-        stats.keys.found_late = self.found_late;
+        stats.keys.found_late = self.found_late.len() as u64;
         stats.keys.trials = self.search.trials();
         stats.keys.exhausted = self.search.exhausted();
         for (cap, count) in counts.capped().into_iter().filter(|&(_, count)| count > 0) {

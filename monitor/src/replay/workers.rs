@@ -34,16 +34,28 @@ pub(super) struct Job<'m> {
 /// What a step gave.
 #[derive(Debug, Default)]
 pub(super) struct Output<'m> {
-    /// Of each shard: its events and what the late search is to know.
-    pub(super) shards: Vec<(Vec<(u64, Event)>, Samples)>,
+    /// Of each shard.
+    pub(super) shards: Vec<ShardOutput>,
     /// The batch, to be used again.
     pub(super) batch: Option<SegmentBatch<'m>>,
+}
+
+/// What one shard gave.
+#[derive(Debug)]
+pub(super) struct ShardOutput {
+    index: usize,
+    /// Events of the batch, in packet order.
+    pub(super) events: Vec<(u64, Event)>,
+    /// Events that keys found late made readable, each at its own time.
+    pub(super) late: Vec<(u64, Event)>,
+    /// What the late search is to know.
+    pub(super) samples: Samples,
 }
 
 /// What one thread's shards gave.
 #[derive(Debug, Default)]
 struct Part {
-    shards: Vec<(usize, Vec<(u64, Event)>, Samples)>,
+    shards: Vec<ShardOutput>,
     counts: FlowCounts,
 }
 
@@ -56,12 +68,12 @@ impl<'m> Lane<'m> {
     fn work(&mut self, job: &Job<'m>, mut unlocks: Vec<Unlock>) -> Part {
         let mut part = Part::default();
         for (index, shard) in &mut self.shards {
-            let mut events = Events::new();
+            let (mut events, mut late) = (Events::new(), Events::new());
             if let Some(keys) = &job.keys {
-                shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut events);
+                shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
             }
             for unlock in unlocks.extract_if(.., |unlock| unlock.shard == *index) {
-                shard.unlock(unlock.found.token, unlock.found, &mut events);
+                shard.unlock(unlock.found.token, unlock.found, &mut late);
             }
             if let Some(batch) = &job.batch {
                 for segment in batch.shards.get(*index).into_iter().flatten() {
@@ -73,7 +85,8 @@ impl<'m> Lane<'m> {
                 shard.finish(now, &mut events);
             }
             part.counts.add(&shard.counts());
-            part.shards.push((*index, events.into_vec(), shard.samples()));
+            let (events, late, samples) = (events.into_vec(), late.into_vec(), shard.samples());
+            part.shards.push(ShardOutput { index: *index, events, late, samples });
         }
         part
     }
@@ -169,8 +182,7 @@ impl<'m> Workers<'m> {
             self.counts.add(&part.counts);
             shards.extend(part.shards);
         }
-        shards.sort_by_key(|&(index, ..)| index);
-        let shards = shards.into_iter().map(|(_, events, samples)| (events, samples)).collect();
+        shards.sort_by_key(|shard: &ShardOutput| shard.index);
         Some(Output { shards, batch: Arc::into_inner(job).and_then(|job| job.batch) })
     }
 

@@ -58,6 +58,8 @@ struct Waiting {
     method: Method,
     /// Asked for `Upgrade: h2c`.
     h2c: bool,
+    /// Its response may have been in what was lost.
+    doubtful: bool,
 }
 
 /// What of a method the framing of the response depends on.
@@ -82,6 +84,8 @@ pub(crate) enum Turn {
     Same,
     /// HTTP/2 by upgrade: this request is its stream 1, and so many of the bytes were HTTP/1.
     H2c(Exchange, usize),
+    /// A tunnel by CONNECT: behind so many of the bytes it may hold anything.
+    Connected(usize),
     /// Something else.
     Tunnel,
 }
@@ -148,6 +152,7 @@ impl Http1 {
                     match turn {
                         Turn::Same => {}
                         Turn::H2c(exchange, _) => return Turn::H2c(exchange, at),
+                        Turn::Connected(_) => return Turn::Connected(at),
                         Turn::Tunnel => return Turn::Tunnel,
                     }
                 }
@@ -211,8 +216,14 @@ impl Http1 {
         direction.at = At::Lost;
         direction.head.clear();
         if side == Side::Server {
-            if let Some(answering) = self.answering.take() {
-                end(time, answering, ExchangeEnd::Unseen, teller);
+            match (self.answering.take(), self.waiting.make_contiguous()) {
+                // The only request that waits: a response that comes next is its own, unless another request comes first.
+                (None, [waiting]) => {
+                    waiting.doubtful = true;
+                    return;
+                }
+                (Some(answering), _) => end(time, answering, ExchangeEnd::Unseen, teller),
+                (None, _) => {}
             }
             while let Some(waiting) = self.waiting.pop_front() {
                 end_waiting(time, &waiting, ExchangeEnd::Unseen, teller);
@@ -289,7 +300,7 @@ impl Http1 {
             teller.anomaly(time, Some(Side::Client), "http1_pipeline_full");
             end_waiting(time, &oldest, ExchangeEnd::Unseen, teller);
         }
-        self.waiting.push_back(Waiting { exchange, method, h2c });
+        self.waiting.push_back(Waiting { exchange, method, h2c, doubtful: false });
         self.client.at = body(says.request());
         Some(Turn::Same)
     }
@@ -308,6 +319,11 @@ impl Http1 {
         })?;
         let informational = (100..200).contains(&status);
         let final_one = !informational || status == 101;
+        if self.waiting.len() > 1
+            && let Some(unseen) = self.waiting.pop_front_if(|waiting| waiting.doubtful)
+        {
+            end_waiting(time, &unseen, ExchangeEnd::Unseen, teller);
+        }
         let waiting = if final_one { self.waiting.pop_front() } else { None };
         let id = match (&waiting, self.waiting.front()) {
             (Some(waiting), _) => waiting.exchange.id,
@@ -337,7 +353,7 @@ impl Http1 {
         }
         if method == Method::Connect && (200..300).contains(&status) {
             end(time, answering, ExchangeEnd::Complete, teller);
-            return Some(Turn::Tunnel);
+            return Some(Turn::Connected(taken));
         }
         self.answering = Some(answering);
         self.server.at = body(says.response(status, method == Method::Head));
@@ -370,7 +386,7 @@ impl Http1 {
             end(time, answering, if complete { ExchangeEnd::Complete } else { closed }, teller);
         }
         while let Some(waiting) = self.waiting.pop_front() {
-            end_waiting(time, &waiting, closed, teller);
+            end_waiting(time, &waiting, if waiting.doubtful { ExchangeEnd::Unseen } else { closed }, teller);
         }
     }
 

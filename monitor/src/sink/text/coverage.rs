@@ -62,9 +62,9 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
             grouped(keys.matched)
         );
         if keys.found_late > 0 {
-            text = format!("{text}, {} of them joined late and found by search", grouped(keys.found_late));
+            text = format!("{text} by their handshake, {} joined late and found by search", grouped(keys.found_late));
         }
-        page.row("keys", if keys.matched == 0 { WARN } else { PLAIN }, &text);
+        page.row("keys", if keys.matched + keys.found_late == 0 { WARN } else { PLAIN }, &text);
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) fn unseen(page: &mut Page, stats: &Stats) {
             &format!("{} of NUL passed over (a log that was emptied while in use)", size(keys.holes)),
         );
     }
-    if keys.randoms > 0 && keys.matched == 0 {
+    if keys.randoms > 0 && keys.matched + keys.found_late == 0 {
         let text = "matches no connection of this capture: is it the same process and the same time?";
         page.row("key log", WARN, text);
     }
