@@ -62,13 +62,15 @@ struct Part {
 /// The shards that one thread works on.
 struct Lane<'m> {
     shards: Vec<(usize, Shard<'m>)>,
+    /// Events of a shard in the last batch: about as many come in the next.
+    usual: usize,
 }
 
 impl<'m> Lane<'m> {
     fn work(&mut self, job: &Job<'m>, mut unlocks: Vec<Unlock>) -> Part {
         let mut part = Part::default();
         for (index, shard) in &mut self.shards {
-            let (mut events, mut late) = (Events::new(), Events::new());
+            let (mut events, mut late) = (Events::with_capacity(self.usual), Events::new());
             if let Some(keys) = &job.keys {
                 shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
             }
@@ -85,6 +87,7 @@ impl<'m> Lane<'m> {
                 shard.finish(now, &mut events);
             }
             part.counts.add(&shard.counts());
+            self.usual = events.len();
             let (events, late, samples) = (events.into_vec(), late.into_vec(), shard.samples());
             part.shards.push(ShardOutput { index: *index, events, late, samples });
         }
@@ -114,7 +117,7 @@ impl<'m> Workers<'m> {
         'm: 'scope,
     {
         let threads = threads.clamp(1, Limits::SHARDS);
-        let mut lanes: Vec<Lane<'m>> = (0..threads).map(|_| Lane { shards: Vec::new() }).collect();
+        let mut lanes: Vec<Lane<'m>> = (0..threads).map(|_| Lane { shards: Vec::new(), usual: 0 }).collect();
         for index in 0..Limits::SHARDS {
             if let Some(lane) = lanes.get_mut(index % threads) {
                 lane.shards.push((index, Shard::new(Arc::clone(limits))));
