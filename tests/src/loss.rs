@@ -1,8 +1,14 @@
 //! Captures with packets taken out, and what is still found in them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use h2watch::limits::Limits;
+use h2watch::model::{Event, Finding, Kind};
+use h2watch::replay::{Keys, Listener, Plan, run};
+use h2watch::source::OpenedInputs;
+
+use crate::captures;
 use crate::traffic::Random;
 
 /// A little-endian classic pcap of Ethernet, IPv4 and TCP, as the lab's captures are, cut into packets.
@@ -127,4 +133,136 @@ pub struct Recovered {
     pub got: u64,
     /// Found, but not there.
     pub wrong: Vec<String>,
+}
+
+/// Header sections and resets, by connection and stream.
+#[derive(Default)]
+pub struct Frames {
+    ports: BTreeMap<u64, u16>,
+    /// What was found.
+    pub found: Found,
+    first_request: BTreeMap<u16, u64>,
+}
+
+impl Frames {
+    fn add(&mut self, event: &Event, what: String) {
+        let port = self.ports[&event.connection.0];
+        *self.found.entry((event.time.0, format!("{port} {what}"))).or_default() += 1;
+    }
+}
+
+impl Listener for Frames {
+    fn finding(&mut self, _: &Finding) {}
+
+    fn event(&mut self, event: &Event) {
+        match &event.kind {
+            Kind::Opened { ends, .. } => {
+                self.ports.insert(event.connection.0, ends.client.port());
+            }
+            Kind::Request(exchange) => {
+                let port = self.ports[&event.connection.0];
+                self.first_request.entry(port).or_insert(event.time.0);
+                // A field that HPACK lost is no wrong field: what is known has to be right.
+                self.add(event, format!("request {}", exchange.id));
+                if let Some(path) = exchange.request.path.as_deref() {
+                    self.add(event, format!("request {} {path}", exchange.id));
+                }
+            }
+            Kind::Response { exchange, status, informational: false, .. } => {
+                self.add(event, format!("response {exchange}"));
+                if let Some(status) = status {
+                    self.add(event, format!("response {exchange} {status}"));
+                }
+            }
+            Kind::Reset(seen) => {
+                self.add(event, format!("reset {} {:?} {}", seen.reset.stream, seen.reset.by, seen.reset.code));
+            }
+            Kind::GoAway(seen) => {
+                self.add(
+                    event,
+                    format!("goaway {} {:?} {}", seen.goaway.last_stream, seen.goaway.by, seen.goaway.code),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Replays a capture.
+#[must_use]
+pub fn frames(capture: &Path, keys: &[PathBuf]) -> Frames {
+    let limits = Limits::default();
+    let mut secrets = Keys::new(&limits);
+    secrets.files(keys).expect("a readable capture");
+    let inputs = OpenedInputs::open(&[capture.to_owned()]).expect("a readable capture");
+    let mut frames = Frames::default();
+    run(&inputs, secrets, &Plan { threads: 1, settings: Default::default(), limits }, &mut frames);
+    frames
+}
+
+/// Resets are decoded without HPACK; what else is wanted does not hang on dynamic table entries that were lost.
+fn without_hpack(found: Found) -> Found {
+    found
+        .into_iter()
+        .filter(|((_, name), _)| name.matches(' ').count() < 3 || name.contains("reset") || name.contains("goaway"))
+        .collect()
+}
+
+/// A capture to take packets out of.
+pub struct Subject {
+    /// Its packets.
+    pub cut: Cut,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its key logs.
+    pub keys: Vec<PathBuf>,
+    whole: Frames,
+    /// Its name.
+    pub name: String,
+}
+
+/// The captures of the lab whose connections begin in them.
+#[must_use]
+pub fn subjects(shared: &Path) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for folder in ["kestrel", "lab"] {
+        for capture in captures::files(&shared.join(folder), &[".pcap"]) {
+            let name = capture.file_stem().expect("a readable capture").to_string_lossy().into_owned();
+            if name.contains("joined-late") || name.contains("preface") {
+                continue;
+            }
+            let keys = captures::keys_of(&capture);
+            let whole = frames(&capture, &keys);
+            subjects.push(Subject {
+                path: capture.clone(),
+                cut: Cut::read(&capture).expect("a readable capture"),
+                keys,
+                whole,
+                name,
+            });
+        }
+    }
+    subjects
+}
+
+impl Subject {
+    /// After the handshake of its connection: without the handshake a connection is dark, which another test is about.
+    #[must_use]
+    pub fn may_be_lost(&self, index: usize) -> bool {
+        let begun = self.cut.ports(index).iter().find_map(|port| self.whole.first_request.get(port));
+        self.cut.has_payload(index) && begun.is_some_and(|&time| self.cut.time(index) > time)
+    }
+
+    /// Takes packets out, and gives what is found again.
+    #[must_use]
+    pub fn lose(&self, lost: &dyn Fn(usize) -> bool, scratch: &Path) -> Recovered {
+        self.cut.write_without(lost, scratch);
+        let part = frames(scratch, &self.keys).found;
+        let times: Vec<u64> =
+            (0..self.cut.len()).filter(|&index| lost(index)).map(|index| self.cut.time(index)).collect();
+        let wrong = compare(&self.whole.found, &part, |_| false).wrong;
+        let kept =
+            compare(&without_hpack(self.whole.found.clone()), &without_hpack(part), |time| times.contains(&time));
+        Recovered { wrong, ..kept }
+    }
 }

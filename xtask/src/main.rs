@@ -4,6 +4,7 @@ mod bench;
 mod fuzz;
 #[cfg(test)]
 mod layers;
+mod loss;
 mod measure;
 mod test;
 
@@ -14,6 +15,7 @@ cargo xtask COMMAND
 
   test                    installs what the tests use, runs all tests, counts passed, failed and skipped
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
+  loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
 ";
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["fuzz", seconds] => fuzz::run(seconds, None),
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
+        ["loss"] => loss::run(),
         ["bench", rest @ ..] => bench::run_arguments(rest),
         ["corpus", kind, count, dir] => bench::write_corpus(kind, count, dir.as_ref()).map(drop),
         [] | ["help" | "--help" | "-h"] => {

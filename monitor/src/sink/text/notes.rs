@@ -170,9 +170,9 @@ fn request(case: &CaseFinding) -> String {
     let Some(request) = case.request.as_deref() else { return "not known".into() };
     let part = |part: Option<&str>| part.map_or_else(|| "?".into(), |text| printable(text).into_owned());
     format!(
-        "{} {}{}",
+        "{} {} at {}",
         part(request.method.as_deref()),
-        part(request.authority.as_deref()),
-        part(request.path.as_deref())
+        part(request.path.as_deref()),
+        part(request.authority.as_deref())
     )
 }
