@@ -32,7 +32,7 @@ impl Core {
             phase,
             status,
             age,
-            edge: request.as_ref().and_then(|request| request.edge),
+            edge: connection.edge(request.as_deref()),
             evidence: evidence::of_reset(request.as_deref(), earlier, phase),
             request,
             verified: reset.verified,
@@ -60,7 +60,7 @@ impl Core {
             request: None,
             status: None,
             age: None,
-            edge: None,
+            edge: connection.edge(None),
             evidence: evidence::of_reset(None, connection.windows_auth, Phase::Unknown),
             verified: goaway.verified,
         })));
@@ -88,7 +88,7 @@ impl Core {
                 reset: Some(id),
                 responded: false,
                 ended_by: Some("goaway"),
-                edge: None,
+                edge: connection.edge(None),
             };
             connection.goaway_case = Some(self.open_case(loss, out));
         }
