@@ -41,6 +41,7 @@ pub(crate) struct Framer<'m> {
     replay: Option<Box<Replay>>,
     seen: bool,
     dead: bool,
+    ends: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl<'m> Framer<'m> {
             replay: None,
             seen: midstream,
             dead: false,
+            ends: false,
         }
     }
 
@@ -108,6 +110,11 @@ impl<'m> Framer<'m> {
                 Some((time, Item::NotTls))
             }
         }
+    }
+
+    /// No more bytes will come: what a search found is taken by [`next`](Self::next) though too little follows it to be sure.
+    pub(crate) const fn end(&mut self) {
+        self.ends = true;
     }
 
     /// `lost` bytes are missing here. Gives the header of a record that ends in the hole.
@@ -248,7 +255,7 @@ impl<'m> Framer<'m> {
         let scan = self.scan.as_mut()?;
         scan.push(time, chunk.bytes());
         *chunk = chunk.slice(0..0);
-        let (hole, at) = scan.find()?;
+        let (hole, at) = scan.find(self.ends)?;
         let scan = self.scan.take()?;
         let found = scan.time_at(at);
         self.have = 0;

@@ -29,6 +29,8 @@ pub(super) struct Flow<'m> {
     order: u64,
     /// Something changed that may let held records go.
     stirred: bool,
+    /// Generation of the keys that held records were tried with.
+    generation: u64,
     /// The connection's start was not seen.
     pub(super) midstream: bool,
     /// Plaintext of the record at hand.
@@ -46,6 +48,7 @@ impl<'m> Flow<'m> {
             server: Direction::new(limits.trials, midstream),
             order: 0,
             stirred: false,
+            generation: 0,
             midstream,
             plain: Vec::new(),
             scratch: Vec::new(),
@@ -190,6 +193,7 @@ impl<'m> Flow<'m> {
 
     /// Bytes of this side are missing.
     pub(super) fn handshake_damaged(&mut self, side: Side) {
+        self.shared.drop_transcript();
         let direction = self.side_mut(side);
         direction.lossy = true;
         direction.messages.reset();
@@ -234,13 +238,14 @@ impl<'m> Flow<'m> {
     /// Reads held records in the order in which they came, until each side has to wait.
     #[inline]
     pub(super) fn drain<R: Reader>(&mut self, keys: &KeyStore, reader: &mut R) {
-        if self.stirred {
+        if self.stirred || (self.generation != keys.generation() && self.is_blind()) {
             self.drain_stirred(keys, reader);
         }
     }
 
     fn drain_stirred<R: Reader>(&mut self, keys: &KeyStore, reader: &mut R) {
         self.stirred = false;
+        self.generation = keys.generation();
         while let Some(side) = self.next_ready(keys) {
             let direction = self.side_mut(side);
             let dropped = direction.queue.take_dropped();

@@ -136,7 +136,7 @@ impl<'m> Flow<'m> {
         let cap = self.limits.handshake;
         let mut messages = std::mem::take(&mut self.side_mut(side).messages);
         let mut finished = false;
-        while let Some(message) = messages.next(&mut bytes, cap) {
+        while let Some(message) = messages.next(&mut bytes, cap, false) {
             match message.kind {
                 message::ENCRYPTED_EXTENSIONS if side == Side::Server && self.shared.extensions.is_none() => {
                     self.shared.extensions = Some(hello::encrypted_extensions(message.body));
