@@ -65,7 +65,12 @@ impl<'p> Parts<'p> {
             return None;
         }
         let Ends { explicit: front, trailer } = ends;
-        Some(Self { explicit: front.get(..explicit)?, contiguous, len, trailer: trailer.as_flattened().get(..trailer_len)? })
+        Some(Self {
+            explicit: front.get(..explicit)?,
+            contiguous,
+            len,
+            trailer: trailer.as_flattened().get(..trailer_len)?,
+        })
     }
 
     /// Has the ciphertext at the end of `out`, from `start` on.

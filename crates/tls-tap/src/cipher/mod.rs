@@ -235,6 +235,7 @@ impl RecordCipher {
     /// `explicit_nonce`: the fragment's first [`explicit_len`](Self::explicit_len) bytes. `ciphertext`: what stands at `offset` of the
     /// ciphertext, which begins behind the explicit nonce. Returns the number of bytes written to `out`: the shorter of
     /// `ciphertext` and `out`, or 0 for a cipher that is not [`seekable`](Self::seekable).
+    #[inline]
     pub fn peek(
         &self,
         sequence: u64,

@@ -15,7 +15,7 @@ pub(super) mod cost {
     /// Key derivation for a secret, a suite and a generation.
     pub(crate) const KEYS: u64 = 512;
     /// A block of ChaCha20.
-    pub(crate) const CHACHA20: u64 = 16;
+    pub(crate) const CHACHA20: u64 = 32;
     /// The tail of a record, whose head was plausible.
     pub(crate) const TAIL: u64 = 8;
     /// A tag, apart from the record's length.

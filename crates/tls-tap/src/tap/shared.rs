@@ -1,7 +1,7 @@
 //! What both sides' hellos settled.
 
-use crate::cipher::RecordCipher;
 use super::transcript::{RsaExchange, Transcript};
+use crate::cipher::RecordCipher;
 use crate::handshake::hello::{ClientHello, EncryptedExtensions, ServerHello};
 use crate::handshake::messages::{Message, message};
 use crate::schedule::tls12::KeyBlock;
@@ -172,6 +172,7 @@ impl Shared {
     pub(super) fn memory(&self) -> usize {
         self.transcript.as_ref().map_or(0, |transcript| transcript.memory())
             + self.exchanges.capacity() * size_of::<RsaExchange>()
-            + self.clients.capacity() * size_of::<ClientHello>() + self.servers.capacity() * size_of::<ServerHello>()
+            + self.clients.capacity() * size_of::<ClientHello>()
+            + self.servers.capacity() * size_of::<ServerHello>()
     }
 }

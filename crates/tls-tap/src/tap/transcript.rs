@@ -62,7 +62,8 @@ impl Transcript {
             (Side::Server, message::SERVER_HELLO_DONE) => self.server_done = true,
             (Side::Client, message::CLIENT_KEY_EXCHANGE) => {
                 // struct { opaque encrypted_premaster_secret<0..2^16-1> } (RFC 5246 section 7.4.7.1)
-                self.encrypted = Cursor::new(message.body).vec16().and_then(|encrypted| encrypted.first_chunk().copied());
+                self.encrypted =
+                    Cursor::new(message.body).vec16().and_then(|encrypted| encrypted.first_chunk().copied());
                 return self.encrypted.is_some();
             }
             _ => {}
