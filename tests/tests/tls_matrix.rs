@@ -155,6 +155,68 @@ fn every_capture_is_in_the_matrix() {
     assert!(bytes < 256 << 10, "{bytes}");
 }
 
+/// The blocks of a little-endian pcapng file, and whether each holds a packet.
+fn blocks(bytes: &[u8]) -> Vec<(bool, &[u8])> {
+    const ENHANCED_PACKET: u32 = 6;
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut blocks = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = at + word(at + 4) as usize;
+        blocks.push((word(at) == ENHANCED_PACKET, &bytes[at..end]));
+        at = end;
+    }
+    blocks
+}
+
+/// Captures whose handshake leaves the most to guess when a part of it is missing.
+const FRAGILE: [&str; 8] = [
+    "tls12-ecdhe-cbc-sha384",
+    "tls12-renegotiated-by-server",
+    "tls12-resumed-by-id",
+    "tls13-early-data",
+    "tls13-early-data-refused",
+    "tls13-early-data-refused-by-retry",
+    "tls13-hello-retry",
+    "tls13-key-update",
+];
+
+/// Whatever packet such a capture lacks: nothing is read that was not said, and what is not read is owned up to.
+#[test]
+fn a_lost_packet_makes_up_nothing() {
+    let folder_of_cut = tempfile::tempdir().unwrap();
+    let cut = folder_of_cut.path().join("cut.pcapng");
+    let (mut whole, mut runs) = (0, 0);
+    for (name, suite, connections, exchanges) in MATRIX.into_iter().filter(|(name, ..)| FRAGILE.contains(name)) {
+        let expected = expected(name, suite, connections, exchanges);
+        let bytes = std::fs::read(folder().join(format!("{name}.pcapng"))).unwrap();
+        let blocks = blocks(&bytes);
+        for lost in (0..blocks.len()).filter(|at| blocks[*at].0) {
+            let kept: Vec<u8> = blocks
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != lost)
+                .flat_map(|(_, (_, block))| *block)
+                .copied()
+                .collect();
+            std::fs::write(&cut, kept).unwrap();
+            let seen = see(&cut, &[]);
+            let mut left = expected.paths.clone();
+            for path in &seen.paths {
+                let at = left.iter().position(|other| other == path);
+                left.remove(at.unwrap_or_else(|| panic!("{name} without block {lost}: {seen:?}")));
+            }
+            let said = seen.statuses.iter().all(|status| *status == 200) && seen.statuses.len() <= exchanges;
+            assert!(said, "{name} without block {lost}: {seen:?}");
+            let complete = left.is_empty() && seen.statuses.len() == exchanges;
+            assert!(complete || !seen.unseen.is_empty() || seen.unread > 0, "{name} without block {lost}: {seen:?}");
+            whole += usize::from(complete);
+            runs += 1;
+        }
+    }
+    println!("{whole} of {runs} cut captures are read as a whole");
+}
+
 /// tshark reads no more than we do.
 #[test]
 fn tshark_sees_nothing_else() {

@@ -156,9 +156,9 @@ impl<'m> Framer<'m> {
         self.scan.as_ref().map_or(0, |scan| scan.len() as u64)
     }
 
-    /// The boundary is lost.
-    pub(crate) const fn is_scanning(&self) -> bool {
-        self.scan.is_some()
+    /// The boundary is lost, and bytes with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.scan.as_ref().is_some_and(|scan| !scan.is_untouched())
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -85,6 +85,11 @@ impl Scan {
         self.bytes.len()
     }
 
+    /// No byte came yet, and none is missing.
+    pub(crate) const fn is_untouched(&self) -> bool {
+        self.before == 0 && self.bytes.is_empty()
+    }
+
     /// When the byte at `index` came.
     pub(crate) fn time_at(&self, index: usize) -> u64 {
         let at = self.times.partition_point(|(end, _)| *end <= index);

@@ -366,12 +366,12 @@ impl<'m> Flow<'m> {
     }
 
     /// The end: whatever can be read is read, and what stays dark is said.
-    pub(super) fn finish<R: Reader>(&mut self, call: &mut Call<'_, R>, scanning: [bool; 2]) {
+    pub(super) fn finish<R: Reader>(&mut self, call: &mut Call<'_, R>, lost: [bool; 2]) {
         if !self.shared.has_server_hello() {
             self.shared.server_lost = true;
         }
         self.drain_stirred(call.keys, call.reader);
-        for (side, scanning) in [Side::Client, Side::Server].into_iter().zip(scanning) {
+        for (side, lost) in [Side::Client, Side::Server].into_iter().zip(lost) {
             self.flush_lost(call, side);
             let direction = self.side(side);
             let sought = matches!(direction.phase, Phase::Seek(_)) && direction.failures > 0 && !direction.lossy;
@@ -379,7 +379,7 @@ impl<'m> Flow<'m> {
                 self.tell_dark(call, side);
             } else if sought {
                 self.die(call, side, Dark::WrongKey);
-            } else if scanning {
+            } else if lost {
                 self.die(call, side, Dark::LostSync);
             }
         }

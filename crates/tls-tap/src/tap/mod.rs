@@ -128,8 +128,8 @@ impl<'m> Tls<'m> {
                 flow.accept(&mut Call { time, keys, reader }, side, item);
             }
         }
-        let scanning = [self.client.is_scanning(), self.server.is_scanning()];
-        self.flow.finish(&mut Call { time, keys, reader }, scanning);
+        let lost = [self.client.is_lost(), self.server.is_lost()];
+        self.flow.finish(&mut Call { time, keys, reader }, lost);
     }
 
     /// ClientHello.random, when the hello was seen or a late search named it.

@@ -75,10 +75,15 @@ impl Shared {
         keys.get(self.random.as_ref()?)
     }
 
-    /// 0-RTT data was offered, and nothing says that it was refused.
+    /// The server took the 0-RTT data: its EncryptedExtensions alone say so (RFC 8446 section 4.2.10). What it refused is sent again.
     pub(super) fn early_accepted(&self) -> bool {
+        self.extensions.as_ref().is_some_and(|extensions| extensions.early_data)
+    }
+
+    /// Nothing says whether the server took the 0-RTT data.
+    pub(super) fn early_unknown(&self) -> bool {
         let first_psk = self.servers.first().is_none_or(|server| server.psk == Some(0));
-        !self.retried && first_psk && self.extensions.as_ref().is_none_or(|extensions| extensions.early_data)
+        !self.retried && first_psk && self.extensions.is_none()
     }
 
     pub(super) fn early_offered(&self) -> bool {
