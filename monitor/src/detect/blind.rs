@@ -16,6 +16,10 @@ struct Pair {
 #[derive(Debug, Default)]
 pub(super) struct Blind {
     pairs: Map<(u64, u64), Pair>,
+    /// Pairs at which those of long ago are dropped: twice what was left the last time, so that the work stays linear.
+    full: usize,
+    /// When the latest of the pairs was that there was no room for: since then any client may have asked unseen.
+    anybody: Option<Time>,
 }
 
 impl Blind {
@@ -42,15 +46,25 @@ impl Blind {
 
     /// The client may have asked this server since `since` without being seen.
     pub(super) fn since(&self, pair: (u64, u64), since: Time) -> bool {
-        self.pairs.get(&pair).is_some_and(|found| found.open > 0 || found.last >= since)
+        self.anybody.is_some_and(|last| last >= since)
+            || self.pairs.get(&pair).is_some_and(|found| found.open > 0 || found.last >= since)
     }
 
-    /// Forgets what lies before `horizon`, when there is more than `cap` of it. False: even so there is more.
+    /// Forgets what lies before `horizon`, when there is more than `cap` of it. False: even so there was more, and what is not open any
+    /// more now speaks of every client.
     pub(super) fn trim(&mut self, cap: usize, horizon: Time) -> bool {
-        if self.pairs.len() > cap {
-            self.pairs.retain(|_, pair| pair.open > 0 || pair.last >= horizon);
+        if self.pairs.len() <= self.full.max(cap) {
+            return true;
         }
-        self.pairs.len() <= cap
+        self.pairs.retain(|_, pair| pair.open > 0 || pair.last >= horizon);
+        let fits = self.pairs.len() <= cap;
+        if !fits {
+            let closed = self.pairs.values().filter(|pair| pair.open == 0).map(|pair| pair.last).max();
+            self.anybody = self.anybody.max(closed);
+            self.pairs.retain(|_, pair| pair.open > 0);
+        }
+        self.full = self.pairs.len().saturating_mul(2);
+        fits
     }
 }
 

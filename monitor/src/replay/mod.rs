@@ -5,10 +5,10 @@
 
 mod keys;
 mod merge;
+mod recent;
 mod waiting;
 mod workers;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 
@@ -21,6 +21,7 @@ use crate::packet::Decoder;
 use crate::source::{OpenedInputs, Source, SourceError};
 pub use keys::Keys;
 use keys::NewKeys;
+use recent::Recent;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
 
@@ -78,13 +79,14 @@ pub fn run(
             detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
             search: Search::new(limits.late_trials),
             keys,
-            shards: HashMap::new(),
+            shards: Recent::default(),
             unlocks: Vec::new(),
             findings: Vec::new(),
             span: None,
             lost: 0,
             matched: 0,
-            found_late: HashSet::new(),
+            found_late: Recent::default(),
+            found: 0,
             spare: Vec::new(),
             waiting: Waiting::default(),
         };
@@ -102,13 +104,15 @@ struct Replay<'m> {
     search: Search,
     keys: Keys,
     /// The shard of each flow that the search has samples of.
-    shards: HashMap<u64, usize>,
+    shards: Recent<usize>,
     unlocks: Vec<Unlock>,
     findings: Vec<Finding>,
     span: Option<(Time, Time)>,
     lost: u64,
     matched: u64,
-    found_late: HashSet<u64>,
+    /// Connections of which the late search found a secret.
+    found_late: Recent<()>,
+    found: u64,
     spare: Vec<SegmentBatch<'m>>,
     waiting: Waiting,
 }
@@ -206,8 +210,9 @@ impl<'m> Replay<'m> {
 
     fn search(&mut self, trials: u64) {
         for found in self.search.step(trials) {
-            if let Some(&shard) = self.shards.get(&found.token) {
-                self.found_late.insert(found.token);
+            if let Some(shard) = self.shards.get(found.token) {
+                self.found += u64::from(self.found_late.get(found.token).is_none());
+                self.found_late.insert(found.token, ());
                 self.unlocks.push(Unlock { shard, found });
             }
         }
@@ -249,7 +254,7 @@ impl<'m> Replay<'m> {
         stats.input.lost = self.lost;
         self.keys.count(&mut stats.keys);
         stats.keys.matched = self.matched;
-        stats.keys.found_late = self.found_late.len() as u64;
+        stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();
         stats.keys.exhausted = self.search.exhausted();
         for (cap, count) in counts.capped().into_iter().filter(|&(_, count)| count > 0) {
