@@ -27,6 +27,8 @@ pub struct Limits {
     pub held_flow: usize,
     /// Encrypted bytes held back while keys are missing, all flows of a shard.
     pub held_shard: usize,
+    /// Weight of the events that a shard tells at a time, before it reads on: one for each event, more for a request with long text.
+    pub events: usize,
     /// Secrets in the key store (client randoms).
     pub secrets: usize,
     /// Trials of a joined-late search, the whole replay.
@@ -99,6 +101,7 @@ impl Default for Limits {
             half_open_idle: Duration::from_secs(30),
             held_flow: 64 << 10,
             held_shard: 1 << 20,
+            events: 4_096,
             secrets: 200_000,
             late_trials: 1 << 28,
             fragments: 1_024,

@@ -252,6 +252,11 @@ impl<'m> Shard<'m> {
     /// there is room for are given up.
     pub fn tick(&mut self, now: Time, out: &mut Events) {
         self.expire(now, out);
+        self.settle(out);
+    }
+
+    /// Gives up flows that hold more than there is room for.
+    pub fn settle(&mut self, out: &mut Events) {
         let mut touched = std::mem::take(&mut self.touched);
         for at in touched.drain(..) {
             self.weigh(at);
@@ -260,7 +265,7 @@ impl<'m> Shard<'m> {
             && let Some(oldest) = self.table.oldest(List::Heavy)
         {
             self.counts.outweighed += 1;
-            self.close(oldest, now, CloseHow::Evicted, false, out);
+            self.close(oldest, self.now, CloseHow::Evicted, false, out);
             self.table.remove(oldest);
         }
         self.touched = touched;

@@ -31,6 +31,9 @@ const LAG: usize = 2;
 /// Trials of the joined-late search at each batch; what is left of the budget is spent when the input has ended.
 const TRIALS_A_BATCH: u64 = 1 << 22;
 
+/// Packets by which shards may be ahead of one that has stopped.
+const AHEAD: u64 = 256;
+
 /// Lines on damaged input that are told.
 const DAMAGE_TOLD: usize = 16;
 
@@ -89,6 +92,9 @@ pub fn run(
             found: 0,
             spare: Vec::new(),
             waiting: Waiting::default(),
+            ahead: Vec::new(),
+            behind: None,
+            reached: None,
         };
         let error = replay.input(inputs, listener);
         replay.end(listener);
@@ -115,6 +121,12 @@ struct Replay<'m> {
     found: u64,
     spare: Vec<SegmentBatch<'m>>,
     waiting: Waiting,
+    /// Events of shards that are ahead of others, by shard.
+    ahead: Vec<Vec<(u64, Event)>>,
+    /// The first packet that a shard had still to read at the last output.
+    behind: Option<u64>,
+    /// The latest time of a batch that was not read to its end.
+    reached: Option<Time>,
 }
 
 impl<'m> Replay<'m> {
@@ -126,7 +138,9 @@ impl<'m> Replay<'m> {
 
     fn send(&mut self, batch: Option<SegmentBatch<'m>>, finish: Option<Time>) {
         let keys = self.new_keys();
-        self.workers.send(Job { keys, batch, finish }, std::mem::take(&mut self.unlocks));
+        // While a shard is behind, the others go on with what is close to it only.
+        let until = self.behind.map_or(u64::MAX, |first| first.saturating_add(AHEAD));
+        self.workers.send(Job { keys, batch, until, finish }, std::mem::take(&mut self.unlocks));
     }
 
     fn input(&mut self, inputs: &'m OpenedInputs, listener: &mut dyn Listener) -> Option<SourceError> {
@@ -152,6 +166,7 @@ impl<'m> Replay<'m> {
                 self.decoder.decode(&mut packets, &mut segments);
                 self.send(Some(segments), None);
                 self.take_outputs(LAG, TRIALS_A_BATCH, listener);
+                self.catch_up(LAG, listener);
             }
             listener.progress(inputs.progress().done);
             if !more {
@@ -168,8 +183,18 @@ impl<'m> Replay<'m> {
         }
     }
 
+    /// Lets shards that have stopped read on to the end of what they have.
+    fn catch_up(&mut self, leave: usize, listener: &mut dyn Listener) {
+        while self.behind.is_some() {
+            self.send(None, None);
+            self.take_outputs(leave, TRIALS_A_BATCH, listener);
+        }
+    }
+
     fn output(&mut self, output: Output<'m>, trials: u64, listener: &mut dyn Listener) {
-        let now = output.batch.as_ref().map(|batch| batch.now);
+        self.reached = self.reached.max(output.now);
+        self.behind = output.shards.iter().filter_map(|shard| shard.behind).min();
+        let now = if self.behind.is_none() { self.reached.take() } else { None };
         let blind = output.shards.iter().any(|shard| !shard.samples.flows.is_empty());
         let (mut in_order, mut late, mut samples) = (Vec::new(), Vec::new(), Vec::new());
         for shard in output.shards {
@@ -177,6 +202,7 @@ impl<'m> Replay<'m> {
             late.extend(shard.late.into_iter().map(|(_, event)| event));
             samples.push(shard.samples);
         }
+        let in_order = merge::before(self.behind, &mut self.ahead, in_order);
         self.waiting.add(merge::in_order(in_order), now, late, blind);
         self.spare.extend(output.batch);
         while let Some((events, now)) = self.waiting.due() {
@@ -221,6 +247,7 @@ impl<'m> Replay<'m> {
     /// Spends what is left of the search's budget, closes every flow, and decides what is open.
     fn end(&mut self, listener: &mut dyn Listener) {
         self.take_outputs(0, TRIALS_A_BATCH, listener);
+        self.catch_up(0, listener);
         loop {
             if self.unlocks.is_empty() {
                 self.search(u64::MAX);
