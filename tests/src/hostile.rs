@@ -455,3 +455,19 @@ pub fn insane_pcapng(blocks: u32) -> Hostile {
     capture.extend([6, 0xffff_fff0u32, 0, 0].iter().flat_map(|word| word.to_le_bytes()));
     Hostile { capture, keys: String::new() }
 }
+
+/// Requests of `connections` clients, each for a path of its own, and each refused at once.
+#[must_use]
+pub fn refused(requests: u32, connections: u32) -> Hostile {
+    let mut packets = Packets::default();
+    let mut open: Vec<Clear> = (0..connections).map(|n| Clear::h2(n, &[], &mut packets)).collect();
+    for n in 0..requests {
+        let connection = &mut open[(n % connections) as usize];
+        let stream = 2 * (n / connections) + 1;
+        let path = format!("/{n}/{}", "p".repeat(60));
+        let block = [&[0x82, 0x86, 4][..], &string(path.as_bytes()), &[1], &string(b"origin.example")].concat();
+        connection.send(Side::Client, &headers(stream, &block, true), &mut packets);
+        connection.send(Side::Server, &rst_stream(stream, 0xd), &mut packets);
+    }
+    packets.into()
+}

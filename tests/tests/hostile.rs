@@ -1,6 +1,7 @@
 //! Traffic that is made to hurt: it neither panics nor breaks a cap, what could not be seen is counted, and four times as much of it
 //! costs no more than about four times as much.
 
+#[allow(dead_code, reason = "each test needs its part")]
 mod replaying;
 
 use h2watch::limits::Limits;
