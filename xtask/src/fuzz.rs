@@ -24,9 +24,12 @@ fn triple() -> Result<String, String> {
     text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or("rustc names no host".to_owned())
 }
 
-/// Runs every target, or one, for `seconds` each; new inputs that reach new code stay in `fuzz/corpus`.
+/// Runs every target, or one, for `seconds` each, on the kept corpus and on what earlier runs found, which is in `fuzz/target/corpus`.
 pub fn run(seconds: &str, only: Option<&str>) -> Result<(), String> {
-    seconds.parse::<u64>().map_err(|_| format!("not a number of seconds: {seconds}"))?;
+    // Zero would be without end.
+    if !seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0) {
+        return Err(format!("not a number of seconds: {seconds}"));
+    }
     let triple = triple()?;
     let built = Command::new("cargo")
         .args(["build", "--release", "--bins", "--target", &triple])

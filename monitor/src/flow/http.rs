@@ -115,6 +115,8 @@ impl Http {
             Stage::Http1(http1) => match http1.data(time, side, bytes, teller) {
                 Turn::Same => {}
                 Turn::H2c(exchange, used) => {
+                    // Requests behind the upgraded one get no answer.
+                    http1.finish(time, false, teller);
                     teller.tell(time, Kind::Protocol(Protocol::H2c));
                     self.stage = Stage::H2(Box::new(H2::upgraded(exchange, time, teller.limits.h2)));
                     let rest = bytes.get(used..).unwrap_or_default();

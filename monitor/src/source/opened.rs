@@ -50,6 +50,8 @@ enum InputKind {
     Pipe,
     /// Standard input.
     Standard,
+    /// Bytes in memory.
+    Given(Vec<u8>),
     /// It could not be opened, which is noted.
     Failed,
 }
@@ -66,6 +68,16 @@ impl OpenedInputs {
         let report = Report::default();
         let inputs = paths.iter().map(|path| Input::open(path, &report)).collect();
         Ok(Self { inputs, report })
+    }
+
+    /// Captures that are in memory already, each with its name in [`OpenedInputs::notes`]. They are read as files are.
+    #[must_use]
+    pub fn given(captures: Vec<(String, Vec<u8>)>) -> Self {
+        let given = |(name, bytes)| {
+            let kind = InputKind::Given(bytes);
+            Input { name, path: PathBuf::new(), kind, secrets_given: false }
+        };
+        Self { inputs: captures.into_iter().map(given).collect(), report: Report::default() }
     }
 
     /// Gives every Decryption Secrets Block of the files to `take`, so that keys at the end of a file help traffic at its start. Each
@@ -161,6 +173,7 @@ impl Input {
         match &self.kind {
             InputKind::Mapped(mapping) => Some(mapping.bytes().len() as u64),
             InputKind::Read { len } => Some(*len),
+            InputKind::Given(bytes) => Some(bytes.len() as u64),
             InputKind::Failed => Some(0),
             InputKind::Pipe | InputKind::Standard => None,
         }
@@ -168,7 +181,7 @@ impl Input {
 
     /// A file that can be closed and read again from its start.
     pub(super) const fn is_file(&self) -> bool {
-        matches!(self.kind, InputKind::Mapped(_) | InputKind::Read { .. })
+        matches!(self.kind, InputKind::Mapped(_) | InputKind::Read { .. } | InputKind::Given(_))
     }
 
     /// Its plain bytes from the start; read bytes are counted in `done`.
@@ -176,6 +189,7 @@ impl Input {
         let plain = match &self.kind {
             InputKind::Mapped(mapping) => return Ok(Feed::mapped(mapping)),
             InputKind::Failed => return Ok(Feed::stream(Box::new(io::empty()))),
+            InputKind::Given(bytes) => compression::plain(Counted { inner: bytes.as_slice(), done }),
             InputKind::Standard => compression::plain(Counted { inner: io::stdin(), done }),
             InputKind::Read { .. } | InputKind::Pipe => {
                 compression::plain(Counted { inner: File::open(&self.path)?, done })

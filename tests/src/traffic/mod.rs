@@ -14,4 +14,4 @@ pub use corpus::{Corpus, large, small};
 pub use h2::{Encoder, data, frame, goaway, headers, rst_stream};
 pub use packets::{Packets, Tcp};
 pub use random::Random;
-pub use tls::{Cipher, Seal};
+pub use tls::{Cipher, Seal, client_finished, client_hello, server_flight, server_hello};

@@ -177,3 +177,16 @@ fn progress_ends_at_the_total() {
     let progress = inputs.progress();
     assert_eq!(Some(progress.done), progress.total);
 }
+
+#[test]
+fn what_is_in_memory_is_read_as_a_file_is() {
+    let capture = std::fs::read("../tests/captures/kestrel-haproxy-retry-storm.pcapng").unwrap();
+    let mut inputs = OpenedInputs::given(vec![("memory".to_owned(), capture.clone()), ("zeros".to_owned(), vec![0; 9])]);
+    let mut secrets = 0;
+    inputs.secrets(&mut |text| secrets += text.len());
+    let (seen, file) = (drain(&inputs), both(&capture));
+    assert_eq!(seen.packets, file.packets);
+    assert_eq!(secrets, file.secrets.iter().map(Vec::len).sum::<usize>());
+    assert_eq!(seen.notes, ["zeros: not a capture (neither pcap nor pcapng)"]);
+    assert!(inputs.progress().total == Some(capture.len() as u64 + 9) && seen.secrets.is_empty());
+}
