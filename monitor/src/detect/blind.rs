@@ -72,3 +72,36 @@ impl Blind {
 pub(super) const fn may_be_http(why: DarkWhy) -> bool {
     !matches!(why, DarkWhy::NotHttp | DarkWhy::TooLittle | DarkWhy::Tls(tls_tap::Dark::NotTls))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Blind;
+    use crate::model::Time;
+
+    #[test]
+    fn what_there_is_no_room_for_speaks_of_every_client() {
+        let (mut blind, cap) = (Blind::default(), 100);
+        let mut full = 0_u64;
+        for n in 0..10_000 {
+            blind.begin((n, 1));
+            blind.end((n, 1), Some(Time(n)));
+            full += u64::from(!blind.trim(cap, Time(0)));
+            assert!(blind.pairs.len() <= 2 * cap + 1);
+            assert!(blind.since((n, 1), Time(n)), "it may have asked");
+        }
+        assert!(full > 10, "and that is counted");
+        assert!(blind.since((77_777, 1), Time(5)), "whoever asked may be among those");
+        assert!(!blind.since((77_777, 1), Time(20_000)));
+    }
+
+    #[test]
+    fn connections_that_are_open_stay_and_cost_one_look_each() {
+        let mut blind = Blind::default();
+        for n in 0..10_000 {
+            blind.begin((n, 1));
+            blind.trim(100, Time(u64::MAX));
+        }
+        assert_eq!(blind.pairs.len(), 10_000);
+        assert!(blind.since((0, 1), Time(u64::MAX)) && !blind.since((10_000, 1), Time(0)));
+    }
+}

@@ -151,7 +151,8 @@ impl<'m> Workers<'m> {
         'm: 'scope,
     {
         let threads = threads.clamp(1, Limits::SHARDS);
-        let mut lanes: Vec<Lane<'m>> = (0..threads).map(|_| Lane { shards: Vec::new(), enough: limits.events }).collect();
+        let mut lanes: Vec<Lane<'m>> =
+            (0..threads).map(|_| Lane { shards: Vec::new(), enough: limits.events }).collect();
         for index in 0..Limits::SHARDS {
             if let Some(lane) = lanes.get_mut(index % threads) {
                 lane.shards.push(Bench { index, shard: Shard::new(Arc::clone(limits)), backlog: VecDeque::new() });
