@@ -106,7 +106,7 @@ impl Detector {
             Kind::Opened { ends, joined } => {
                 core.stats.connections.total += 1;
                 core.stats.connections.joined_late += u64::from(joined);
-                self.connections.insert(id, Connection::new(id, ends, at));
+                self.connections.insert(id, Connection::new(id, *ends, at));
             }
             Kind::Closed { how, bytes, unread } => {
                 if let Some(mut connection) = self.connections.remove(&id) {

@@ -17,6 +17,12 @@ impl Events {
         Self::default()
     }
 
+    /// None yet, with room for so many.
+    #[must_use]
+    pub fn with_capacity(count: usize) -> Self {
+        Self { ordinal: 0, weight: 0, items: Vec::with_capacity(count) }
+    }
+
     /// The ordinal that events get from now on; one that is lower than the present one is ignored.
     pub(crate) fn at(&mut self, ordinal: u64) {
         self.ordinal = self.ordinal.max(ordinal);

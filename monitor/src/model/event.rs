@@ -23,7 +23,7 @@ pub enum Kind {
     /// The first event of every connection: its ends. `joined`: its start was not in the capture.
     Opened {
         /// Who is who.
-        ends: Endpoints,
+        ends: Box<Endpoints>,
         /// The SYN was not seen.
         joined: bool,
     },

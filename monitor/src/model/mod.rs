@@ -24,3 +24,4 @@ pub use stats::{
     CaseCounts, ConnectionStats, Histogram, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst,
 };
 pub use time::Time;
+pub use tls_tap::Dark as TlsDark;

@@ -25,10 +25,9 @@ pub(super) fn before(
     lists
 }
 
-/// The events of all shards in the order of the packets that gave rise to them. Each list is in that order already, and
+/// Hands over the events of all shards in the order of the packets that gave rise to them. Each list is in that order already, and
 /// a packet belongs to one shard, so the order does not depend on how shards are spread over threads.
-pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>) -> Vec<Event> {
-    let mut events = Vec::with_capacity(lists.iter().map(Vec::len).sum());
+pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>, mut take: impl FnMut(Event)) {
     let mut lists: Vec<_> = lists.into_iter().map(|list| list.into_iter().peekable()).collect();
     loop {
         let mut first: Option<(u64, usize)> = None;
@@ -44,10 +43,10 @@ pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>) -> Vec<Event> {
                 None => first = Some((ordinal, index)),
             }
         }
-        let Some(list) = first.and_then(|(_, index)| lists.get_mut(index)) else { return events };
+        let Some(list) = first.and_then(|(_, index)| lists.get_mut(index)) else { return };
         let least = first.map_or(0, |(ordinal, _)| ordinal);
         while let Some((_, event)) = list.next_if(|&(ordinal, _)| ordinal < limit || ordinal == least) {
-            events.push(event);
+            take(event);
         }
     }
 }
@@ -69,7 +68,8 @@ mod tests {
             vec![],
             vec![event(4, 30)],
         ];
-        let order: Vec<u64> = in_order(lists).iter().map(|event| event.connection.0).collect();
+        let mut order = Vec::new();
+        in_order(lists, |event| order.push(event.connection.0));
         assert_eq!(order, [10, 11, 20, 21, 30, 12, 22, 23]);
     }
 }

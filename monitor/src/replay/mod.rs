@@ -203,10 +203,18 @@ impl<'m> Replay<'m> {
             samples.push(shard.samples);
         }
         let in_order = merge::before(self.behind, &mut self.ahead, in_order);
-        self.waiting.add(merge::in_order(in_order), now, late, blind);
+        if self.waiting.is_idle() && late.is_empty() && !blind {
+            merge::in_order(in_order, |event| self.hear(event, listener));
+            self.decide(now, listener);
+        } else {
+            let mut events = Vec::new();
+            merge::in_order(in_order, |event| events.push(event));
+            self.waiting.add(events, now, late, blind);
+        }
         self.spare.extend(output.batch);
         while let Some((events, now)) = self.waiting.due() {
-            self.detect(events, now, listener);
+            events.into_iter().for_each(|event| self.hear(event, listener));
+            self.decide(now, listener);
         }
         for (shard, samples) in samples.into_iter().enumerate() {
             for random in &samples.claims {
@@ -221,11 +229,12 @@ impl<'m> Replay<'m> {
         self.search(trials);
     }
 
-    fn detect(&mut self, events: Vec<Event>, now: Option<Time>, listener: &mut dyn Listener) {
-        for event in events {
-            listener.event(&event);
-            self.detector.event(event, &mut self.findings);
-        }
+    fn hear(&mut self, event: Event, listener: &mut dyn Listener) {
+        listener.event(&event);
+        self.detector.event(event, &mut self.findings);
+    }
+
+    fn decide(&mut self, now: Option<Time>, listener: &mut dyn Listener) {
         if let Some(now) = now {
             self.detector.advance(now, &mut self.findings);
         }
@@ -262,12 +271,11 @@ impl<'m> Replay<'m> {
         self.send(None, Some(now));
         self.take_outputs(0, 0, listener);
         for (events, now) in self.waiting.rest() {
-            self.detect(events, now, listener);
+            events.into_iter().for_each(|event| self.hear(event, listener));
+            self.decide(now, listener);
         }
         self.detector.finish(now, &mut self.findings);
-        for finding in self.findings.drain(..) {
-            listener.finding(&finding);
-        }
+        self.decide(None, listener);
     }
 
     fn result(mut self, inputs: &OpenedInputs) -> (Stats, Verdict) {

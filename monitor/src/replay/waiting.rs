@@ -50,6 +50,11 @@ impl Waiting {
         }
     }
 
+    /// Nothing waits, and nothing that comes now need.
+    pub(super) fn is_idle(&self) -> bool {
+        self.patience == 0 && self.batches.is_empty()
+    }
+
     /// The next batch that need not wait.
     pub(super) fn due(&mut self) -> Option<Batch> {
         if self.patience > 0 && self.batches.len() <= PATIENCE && self.events <= EVENTS {

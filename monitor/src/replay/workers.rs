@@ -99,6 +99,8 @@ struct Lane<'m> {
     shards: Vec<Bench<'m>>,
     /// Weight of the events that a shard tells at a time.
     enough: usize,
+    /// Events of a shard in the last batch: about as many come in the next.
+    usual: usize,
 }
 
 impl<'m> Lane<'m> {
@@ -106,7 +108,7 @@ impl<'m> Lane<'m> {
         let mut part = Part::default();
         for bench in &mut self.shards {
             let Bench { index, shard, .. } = bench;
-            let (mut events, mut late) = (Events::new(), Events::new());
+            let (mut events, mut late) = (Events::with_capacity(self.usual), Events::new());
             if let Some(keys) = &job.keys {
                 shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
             }
@@ -122,6 +124,7 @@ impl<'m> Lane<'m> {
                 shard.finish(now, &mut events);
             }
             part.counts.add(&shard.counts());
+            self.usual = events.len();
             let (events, late, samples) = (events.into_vec(), late.into_vec(), shard.samples());
             part.shards.push(ShardOutput { index: *index, events, late, samples, behind });
         }
@@ -152,7 +155,7 @@ impl<'m> Workers<'m> {
     {
         let threads = threads.clamp(1, Limits::SHARDS);
         let mut lanes: Vec<Lane<'m>> =
-            (0..threads).map(|_| Lane { shards: Vec::new(), enough: limits.events }).collect();
+            (0..threads).map(|_| Lane { shards: Vec::new(), enough: limits.events, usual: 0 }).collect();
         for index in 0..Limits::SHARDS {
             if let Some(lane) = lanes.get_mut(index % threads) {
                 lane.shards.push(Bench { index, shard: Shard::new(Arc::clone(limits)), backlog: VecDeque::new() });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::{
     Basis, CaseCounts, CaseFinding, CaseKind, ConnectionId, DarkFinding, DarkWhy, Edge, ErrorCode, Evidence, Finding,
     Frame, GapWhere, OriginErrorFinding, Outcome, Phase, Protocol, Request, ResetFinding, Retry, RetryResult, Side,
-    Stats, SuspectedFinding, Time, Why,
+    Stats, SuspectedFinding, Time, TlsDark, Why,
 };
 
 const START: u64 = 1_700_000_000_000_000_001;
@@ -150,8 +150,8 @@ pub(super) fn findings() -> Vec<Finding> {
             bytes: 1448,
             at: GapWhere::Acknowledged,
         },
-        dark(DarkWhy::Tls(tls_tap::Dark::Suite(0xc028)), Some(Side::Client)),
-        dark(DarkWhy::Tls(tls_tap::Dark::Version(0x0301)), None),
+        dark(DarkWhy::Tls(TlsDark::Suite(0xc028)), Some(Side::Client)),
+        dark(DarkWhy::Tls(TlsDark::Version(0x0301)), None),
         Finding::Anomaly {
             time: at(10),
             connection: ConnectionId(4),

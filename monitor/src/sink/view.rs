@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{SCHEMA, words};
 use crate::model::{
     CaseFinding, DarkFinding, DarkWhy, Edge, Finding, Frame, OriginErrorFinding, Request, ResetFinding, Retry, Side,
-    SuspectedFinding, Time,
+    SuspectedFinding, Time, TlsDark,
 };
 
 /// A line of the events file. A field that is `None` or empty is left out.
@@ -220,8 +220,8 @@ impl<'f> Line<'f> {
 
     fn dark(found: &'f DarkFinding) -> Self {
         let (suite, version) = match found.why {
-            DarkWhy::Tls(tls_tap::Dark::Suite(suite)) => (Some(suite), None),
-            DarkWhy::Tls(tls_tap::Dark::Version(version)) => (None, Some(version)),
+            DarkWhy::Tls(TlsDark::Suite(suite)) => (Some(suite), None),
+            DarkWhy::Tls(TlsDark::Version(version)) => (None, Some(version)),
             _ => (None, None),
         };
         Self {

@@ -24,10 +24,10 @@ pub use opened::{OpenedInputs, Progress};
 use crate::model::PacketBatch;
 
 /// Packets in a batch, at most.
-pub const BATCH_PACKETS: usize = 4_096;
+pub const BATCH_PACKETS: usize = 1_024;
 
 /// A batch ends with the packet that brings its captured bytes to this number.
-pub const BATCH_BYTES: usize = 4 << 20;
+pub const BATCH_BYTES: usize = 1 << 20;
 
 /// Batches that may be in use at a time: the pages of a mapped file that a batch covered are given back when this many further batches
 /// have been filled. Reading a slice of an older batch is still right, it only costs reading the page again.

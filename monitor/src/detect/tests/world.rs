@@ -88,7 +88,7 @@ impl World {
         let id = ConnectionId(self.connections);
         let client: SocketAddr = client.parse().unwrap();
         let ends = Endpoints { client, server: server.parse().unwrap(), proxied: None };
-        self.say(id, Kind::Opened { ends, joined: false });
+        self.say(id, Kind::Opened { ends: Box::new(ends), joined: false });
         id
     }
 

@@ -119,7 +119,7 @@ fn upgrades() {
 
     let mut run = Run::new(false);
     run.client("CONNECT a:443 HTTP/1.1\r\n\r\n");
-    assert!(matches!(run.server("HTTP/1.1 200 OK\r\n\r\n"), Turn::Tunnel));
+    assert!(matches!(run.server("HTTP/1.1 200 OK\r\n\r\nab"), Turn::Connected(19)));
 }
 
 #[test]
@@ -136,7 +136,21 @@ fn a_loss_inside_a_body_is_none_and_elsewhere_the_next_message_is_found() {
     run.server("rest of a body");
     run.client("GET /c HTTP/1.1\r\n\r\n");
     run.server("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(run.told(), ["2 /b", "2 unseen", "3 /c", "3 500", "3 complete"]);
+    assert_eq!(run.told(), ["2 /b", "3 /c", "2 unseen", "3 500", "3 complete"]);
+}
+
+#[test]
+fn a_loss_in_front_of_the_only_answer_leaves_it_to_its_request() {
+    let mut run = Run::new(false);
+    run.client("GET /a HTTP/1.1\r\n\r\n");
+    run.with(|http1, teller| http1.gap(Time(0), Side::Server, 5, 5, teller));
+    run.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(run.told(), ["1 /a", "1 200", "1 complete"]);
+
+    run.client("GET /b HTTP/1.1\r\n\r\n");
+    run.with(|http1, teller| http1.gap(Time(0), Side::Server, 5, 5, teller));
+    run.finish();
+    assert_eq!(run.told(), ["2 /b", "2 unseen"]);
 }
 
 #[test]

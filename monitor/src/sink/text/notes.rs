@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use super::Layout;
 use super::page::{Cell, DIM, PLAIN, Page, grouped, moment, size, span};
 use super::{coverage, sections, verdict};
-use crate::model::{CaseFinding, ConnectionId, DarkWhy, Finding, Outcome, Side, Stats, Time, Verdict};
+use crate::model::{CaseFinding, ConnectionId, DarkWhy, Finding, Outcome, Side, Stats, Time, TlsDark, Verdict};
 use crate::sink::{printable, words};
 
 /// Failed cases that are shown one by one.
@@ -161,7 +161,7 @@ fn whose(by: Option<Side>) -> &'static str {
 /// The IANA number behind a reason that has one.
 fn number(why: DarkWhy) -> String {
     match why {
-        DarkWhy::Tls(tls_tap::Dark::Suite(number) | tls_tap::Dark::Version(number)) => format!(" {number:#06x}"),
+        DarkWhy::Tls(TlsDark::Suite(number) | TlsDark::Version(number)) => format!(" {number:#06x}"),
         _ => String::new(),
     }
 }

@@ -181,7 +181,8 @@ fn progress_ends_at_the_total() {
 #[test]
 fn what_is_in_memory_is_read_as_a_file_is() {
     let capture = std::fs::read("../tests/captures/kestrel-haproxy-retry-storm.pcapng").unwrap();
-    let mut inputs = OpenedInputs::given(vec![("memory".to_owned(), capture.clone()), ("zeros".to_owned(), vec![0; 9])]);
+    let mut inputs =
+        OpenedInputs::given(vec![("memory".to_owned(), capture.clone()), ("zeros".to_owned(), vec![0; 9])]);
     let mut secrets = 0;
     inputs.secrets(&mut |text| secrets += text.len());
     let (seen, file) = (drain(&inputs), both(&capture));
