@@ -312,9 +312,8 @@ impl<'m> Shard<'m> {
                 self.sampled.insert(id.0, at);
                 samples.flows.push((id.0, side, records));
             }
-            if tls.wants_search_again() {
-                self.blind.push((at, id));
-            }
+            // A side without samples may have some when its next segment came: until then there is no need to ask again.
+            tls.unlist();
         }
         samples
     }
