@@ -147,7 +147,9 @@ pub fn table_churn(blocks: u32) -> Hostile {
         integer(0x20, 5, u32::MAX >> (n % 20), &mut block);
         block.extend_from_slice(&[0x82, 0x84, 0x86]);
         for _ in 0..40 {
-            block.extend_from_slice(&[&[0x40][..], &string(&random.bytes::<12>()), &string(&random.bytes::<20>())].concat());
+            block.extend_from_slice(
+                &[&[0x40][..], &string(&random.bytes::<12>()), &string(&random.bytes::<20>())].concat(),
+            );
         }
         connection.send(Side::Client, &headers(2 * n + 1, &block, true), &mut packets);
     }
@@ -312,10 +314,12 @@ fn push_secrets(count: u32, random: &mut Random, keys: &mut String) {
     for _ in 0..count {
         let name = random.bytes::<32>();
         for label in ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"] {
-            let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
+            let hex = |bytes: &[u8]| {
+                bytes.iter().fold(String::new(), |mut text, byte| {
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                })
+            };
             let _ = writeln!(keys, "{label} {} {}", hex(&name), hex(&random.bytes::<32>()));
         }
     }
@@ -416,8 +420,7 @@ pub fn one_sided(flows: u32, records: u32) -> Hostile {
     let (mut packets, mut keys) = (Packets::default(), String::new());
     for n in 0..flows {
         let (ends, mut other) = ([client(n), TLS_SERVER], Packets::default());
-        let mut connection =
-            Connection::open(ends, "h2", Cipher::Aes256Gcm, MSS, &mut random, &mut other, &mut keys);
+        let mut connection = Connection::open(ends, "h2", Cipher::Aes256Gcm, MSS, &mut random, &mut other, &mut keys);
         for record in 0..records {
             connection.send(Side::Server, &data(1, &[7; 300], record % 2 == 0), &mut packets);
         }
@@ -433,8 +436,7 @@ pub fn blind_flows(flows: u32) -> Hostile {
     let (mut packets, mut keys) = (Packets::default(), String::new());
     for n in 0..flows {
         let ends = [client(n), TLS_SERVER];
-        let mut connection =
-            Connection::open(ends, "h2", Cipher::Aes128Gcm, MSS, &mut random, &mut packets, &mut keys);
+        let mut connection = Connection::open(ends, "h2", Cipher::Aes128Gcm, MSS, &mut random, &mut packets, &mut keys);
         keys.clear();
         connection.close(&mut packets);
     }

@@ -31,7 +31,10 @@ fn scenario(name: &str, size: u32, make: impl Fn(u32) -> Hostile) -> Replayed {
             small.took.as_secs_f64(),
             large.took.as_secs_f64(),
         );
-        println!("    {:?} {:?} {:?} dark {:?}", large.verdict, large.stats.capped, large.stats.anomalies, large.stats.connections.dark);
+        println!(
+            "    {:?} {:?} {:?} dark {:?}",
+            large.verdict, large.stats.capped, large.stats.anomalies, large.stats.connections.dark
+        );
         assert!(large.used.peak <= most, "{name}: {:.1} MiB of {:.1}", mib(large.used.peak), mib(most));
         // A fixed part (rings, tables) is the same at both sizes.
         let fixed = 8 << 20;
@@ -122,7 +125,13 @@ fn wrong_keys() {
     let limits = Limits { late_trials: 1 << 24, ..Limits::default() };
     let _alone = alone();
     let run = replay_made(hostile::wrong_keys(200, 50_000), true, 1, &limits);
-    println!("wrong keys: {} trials, exhausted {}, peak {:.1} MiB, {:?}", run.stats.keys.trials, run.stats.keys.exhausted, mib(run.used.peak), run.took);
+    println!(
+        "wrong keys: {} trials, exhausted {}, peak {:.1} MiB, {:?}",
+        run.stats.keys.trials,
+        run.stats.keys.exhausted,
+        mib(run.used.peak),
+        run.took
+    );
     assert!(run.stats.keys.trials <= limits.late_trials + (limits.late_trials >> 4));
     assert!(run.stats.keys.exhausted, "it says that the budget was not enough");
     assert!(run.used.peak <= limits.memory(50_000));

@@ -167,7 +167,8 @@ impl<'m> TlsLayer<'m> {
     /// The handshake was not seen, and nothing names the connection yet. Said once.
     pub(crate) fn wants_search(&mut self) -> bool {
         let [client, server] = self.sampled;
-        let wants = !self.listed && !(client && server) && self.tap.random().is_none() && self.tap.is_blind();
+        let sampled = client && server;
+        let wants = !self.listed && !sampled && self.tap.random().is_none() && self.tap.is_blind();
         self.listed |= wants;
         wants
     }
