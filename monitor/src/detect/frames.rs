@@ -96,7 +96,13 @@ impl Core {
 
     fn next_reset(&mut self, frame: &'static str, code: ErrorCode, by: Side, phase: Phase, verified: bool) -> u64 {
         self.resets += 1;
-        *self.stats.resets.entry((frame, code, by, phase)).or_default() += 1;
+        let key = (frame, code, by, phase);
+        // The code is 32 bits of a peer's choice.
+        if self.stats.resets.len() < self.limits.top || self.stats.resets.contains_key(&key) {
+            *self.stats.resets.entry(key).or_default() += 1;
+        } else {
+            *self.stats.capped.entry("reset_codes").or_default() += 1;
+        }
         self.stats.unverified_resets += u64::from(!verified);
         self.resets
     }
