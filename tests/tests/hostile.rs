@@ -14,42 +14,31 @@ fn scenario(name: &str, size: u32, make: impl Fn(u32) -> Hostile) -> Replayed {
     let _alone = alone();
     let limits = Limits::default();
     let bound = |made: &Hostile| limits.memory(made.keys.lines().count());
-    let mut last = None;
-    for attempt in 0..3 {
-        let (small, large) = (make(size), make(4 * size));
-        let (bytes, most) = (large.capture.len(), bound(&large));
-        let small = replay_made(small, true, 1, &limits);
-        let large = replay_made(large, true, 1, &limits);
-        let ratio = large.took.as_secs_f64() / small.took.as_secs_f64();
-        println!(
-            "{name:20} {:7.2} MB  peak {:6.1} -> {:6.1} MiB  allocated {:7.1} -> {:7.1} MiB  time {:7.3} -> {:7.3} s (x{ratio:.1})",
-            bytes as f64 / 1e6,
-            mib(small.used.peak),
-            mib(large.used.peak),
-            mib(small.used.total as usize),
-            mib(large.used.total as usize),
-            small.took.as_secs_f64(),
-            large.took.as_secs_f64(),
-        );
-        println!(
-            "    {:?} {:?} {:?} dark {:?}",
-            large.verdict, large.stats.capped, large.stats.anomalies, large.stats.connections.dark
-        );
-        assert!(large.used.peak <= most, "{name}: {:.1} MiB of {:.1}", mib(large.used.peak), mib(most));
-        // A fixed part (rings, tables) is the same at both sizes.
-        let fixed = 8 << 20;
-        assert!(large.used.total <= 6 * small.used.total + fixed, "{name} allocates more than linearly");
-        // Time is nobody's promise on a busy machine: a quadratic cost shows at 16 times, three times in a row, and takes a while.
-        let linear = ratio < 8.0 || large.took.as_millis() < 400;
-        assert!(linear || attempt < 2, "{name} takes more than linear time: x{ratio:.1}");
-        if linear {
-            last = Some(large);
-            break;
-        }
-    }
+    let (small, large) = (make(size), make(4 * size));
+    let (bytes, most) = (large.capture.len(), bound(&large));
+    let small = replay_made(small, true, 1, &limits);
+    let large = replay_made(large, true, 1, &limits);
+    println!(
+        "{name:20} {:7.2} MB  peak {:6.1} -> {:6.1} MiB  allocated {:7.1} -> {:7.1} MiB  time {:7.3} -> {:7.3} s",
+        bytes as f64 / 1e6,
+        mib(small.used.peak),
+        mib(large.used.peak),
+        mib(small.used.total as usize),
+        mib(large.used.total as usize),
+        small.took.as_secs_f64(),
+        large.took.as_secs_f64(),
+    );
+    println!(
+        "    {:?} {:?} {:?} dark {:?}",
+        large.verdict, large.stats.capped, large.stats.anomalies, large.stats.connections.dark
+    );
+    assert!(large.used.peak <= most, "{name}: {:.1} MiB of {:.1}", mib(large.used.peak), mib(most));
+    // Bytes allocated stand for work; time, which is printed, decides nothing. A fixed part (rings, tables) is the same at both sizes.
+    let fixed = 8 << 20;
+    assert!(large.used.total <= 6 * small.used.total + fixed, "{name} allocates more than linearly");
     let read = replay_made(make(size), false, 2, &limits);
     assert!(read.used.peak <= limits.memory(0), "{name} read on two threads");
-    last.expect("a run")
+    large
 }
 
 #[test]
