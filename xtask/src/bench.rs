@@ -7,6 +7,7 @@ use std::process::Command;
 use h2watch_tests::traffic::{Corpus, large, small};
 
 use crate::measure::{Cost, run};
+use crate::real;
 
 const SEED: u64 = 7;
 
@@ -91,6 +92,26 @@ fn row(name: &str, costs: &[Cost]) -> f64 {
     middle.wall.as_secs_f64()
 }
 
+/// Measures one corpus. `codes`: the exit statuses that mean it was read.
+fn one(corpus: &Written, codes: &[i32], quick: bool, with_tshark: bool) -> Result<(), String> {
+    let bytes = fs::metadata(&corpus.capture).map(|data| data.len()).unwrap_or(0);
+    println!("{}: {:.1} MB, {} requests, {} refused", corpus.name, bytes as f64 / 1e6, corpus.requests, corpus.refused);
+    let read = |code: Option<i32>| code.is_some_and(|code| codes.contains(&code));
+    measured(&mut h2watch(corpus), read)?;
+    let ours = best(5, || measured(&mut h2watch(corpus), read))?;
+    let single = best(5, || measured(h2watch(corpus).args(["--threads", "1"]), read))?;
+    let us = row("h2watch", &ours);
+    row("h2watch --threads 1", &single);
+    if with_tshark {
+        let runs = if quick { 1 } else { 2 };
+        let all = best(runs, || measured(&mut tshark(corpus, false), |code| code == Some(0)))?;
+        let lean = best(runs, || measured(&mut tshark(corpus, true), |code| code == Some(0)))?;
+        let them = row("tshark -Y", &all).min(row("tshark -Y, lean", &lean));
+        println!("  ratio to the faster tshark: {:.0}x", them / us);
+    }
+    Ok(())
+}
+
 /// Runs the benchmark.
 pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
     let built = Command::new("cargo").args(["build", "--release", "--package", "h2watch"]).status();
@@ -104,25 +125,21 @@ pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
     let scale = if quick { 10 } else { 1 };
     for (kind, requests) in [("large", 18_000), ("large64k", 18_000), ("small", 300_000)] {
         let corpus = write_corpus(kind, &(requests / scale).to_string(), dir)?;
-        let bytes = fs::metadata(&corpus.capture).map(|data| data.len()).unwrap_or(0);
-        println!(
-            "{}: {:.1} MB, {} requests, {} refused",
-            corpus.name,
-            bytes as f64 / 1e6,
-            corpus.requests,
-            corpus.refused
-        );
-        measured(&mut h2watch(&corpus), |code| code == Some(1))?;
-        let ours = best(5, || measured(&mut h2watch(&corpus), |code| code == Some(1)))?;
-        let one = best(5, || measured(h2watch(&corpus).args(["--threads", "1"]), |code| code == Some(1)))?;
-        let us = row("h2watch", &ours);
-        row("h2watch --threads 1", &one);
-        if with_tshark {
-            let runs = if quick { 1 } else { 2 };
-            let all = best(runs, || measured(&mut tshark(&corpus, false), |code| code == Some(0)))?;
-            let lean = best(runs, || measured(&mut tshark(&corpus, true), |code| code == Some(0)))?;
-            let them = row("tshark -Y", &all).min(row("tshark -Y, lean", &lean));
-            println!("  ratio to the faster tshark: {:.0}x", them / us);
+        one(&corpus, &[1], quick, with_tshark)?;
+    }
+    if let Some(tool) = real::lacking() {
+        println!("no corpora by real endpoints: {tool} is not installed (apt-get install nghttp2 tcpdump openssl)");
+        return Ok(());
+    }
+    for (name, requests, body, streams) in [("real-large", 18_000, 20_000, 4), ("real-small", 200_000, 12, 32)] {
+        let requests = requests / scale;
+        match real::capture(name, requests, body, streams, dir) {
+            // Nobody refuses here; the end of the capture may leave too little to be sure.
+            Ok((capture, keys)) => {
+                let corpus = Written { name: name.to_owned(), capture, keys, requests, refused: 0 };
+                one(&corpus, &[0, 1, 4], quick, with_tshark)?;
+            }
+            Err(error) => println!("{name}: {error}"),
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod fuzz;
 mod layers;
 mod loss;
 mod measure;
+mod real;
 mod test;
 
 use std::process::ExitCode;
