@@ -8,8 +8,11 @@ use std::time::Duration;
 /// the same capture gives the same events on one thread and on many.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open flows a shard.
+    /// Open flows a shard, those without payload included.
     pub flows: usize,
+    /// Bytes that the flows with payload of a shard may hold, in TLS, in HTTP and in what is kept of each for the findings. Above it the
+    /// flow that was longest without a packet is given up. Weighed after every batch.
+    pub flow_shard: usize,
     /// Bytes that wait for a missing segment, one direction of one flow.
     pub reassembly_flow: usize,
     /// Bytes that wait for missing segments, all flows of a shard.
@@ -24,6 +27,8 @@ pub struct Limits {
     pub held_flow: usize,
     /// Encrypted bytes held back while keys are missing, all flows of a shard.
     pub held_shard: usize,
+    /// Weight of the events that a shard tells at a time, before it reads on: one for each event, more for a request with long text.
+    pub events: usize,
     /// Secrets in the key store (client randoms).
     pub secrets: usize,
     /// Trials of a joined-late search, the whole replay.
@@ -51,12 +56,44 @@ pub struct Limits {
 impl Limits {
     /// Shards that flows are spread over, whatever the number of threads.
     pub const SHARDS: usize = 8;
+
+    /// What everything takes that is not counted by flow or by key: program, windows of mapped files, batches in flight, cases and
+    /// candidates.
+    pub const BASE: usize = 64 << 20;
+
+    /// Bytes of the flow table that one flow takes, with or without payload, and room for the table to grow in.
+    pub const FLOW_SLOT: usize = 512;
+
+    /// Bytes that the keys of one connection take in the key store and among the candidates of the joined-late search.
+    pub const KEYS: usize = 1_024;
+
+    /// Most bytes that open flows take, all shards together.
+    #[must_use]
+    pub const fn flow_memory(&self) -> usize {
+        let shard = self.flow_shard + self.reassembly_shard + self.held_shard + self.flows * Self::FLOW_SLOT;
+        Self::SHARDS * shard
+    }
+
+    /// Most bytes that the keys of `connections` take. Key logs are the operator's: nothing on the wire makes them longer, but for
+    /// Decryption Secrets Blocks.
+    #[must_use]
+    pub const fn key_memory(&self, connections: usize) -> usize {
+        let kept = if connections < self.secrets { connections } else { self.secrets };
+        kept * Self::KEYS
+    }
+
+    /// Most bytes that a replay takes with the keys of `connections`, whatever the size of the capture.
+    #[must_use]
+    pub const fn memory(&self, connections: usize) -> usize {
+        Self::BASE + self.flow_memory() + self.key_memory(connections)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            flows: 16_384,
+            flows: 8_192,
+            flow_shard: 16 << 20,
             reassembly_flow: 512 << 10,
             reassembly_shard: 2 << 20,
             reassembly_pieces: 1_024,
@@ -64,12 +101,13 @@ impl Default for Limits {
             half_open_idle: Duration::from_secs(30),
             held_flow: 64 << 10,
             held_shard: 1 << 20,
+            events: 4_096,
             secrets: 200_000,
             late_trials: 1 << 28,
             fragments: 1_024,
             fragment_bytes: 4 << 20,
             http1_head: 32 << 10,
-            cases: 65_536,
+            cases: 16_384,
             candidates: 65_536,
             case_resets: 64,
             top: 4_096,

@@ -36,6 +36,12 @@ pub fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
+/// Files in `folder` itself whose name ends with one of `endings`, sorted.
+#[must_use]
+pub fn files_in(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    files(folder, endings).into_iter().filter(|path| path.parent() == Some(folder)).collect()
+}
+
 /// The key logs that belong to a capture: a `.keys` file of the same name, and a `log.txt` beside it.
 #[must_use]
 pub fn keys_of(capture: &Path) -> Vec<PathBuf> {

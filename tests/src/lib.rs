@@ -1,7 +1,9 @@
 //! What the end-to-end tests and the benchmarks share: generated traffic, the tshark oracle, the shipped and the shared captures.
 
 pub mod captures;
+pub mod hostile;
 pub mod loss;
+pub mod memory;
 pub mod program;
 pub mod traffic;
 pub mod tshark;

@@ -40,7 +40,8 @@ fn shipped_captures_give_their_golden_events() {
 
 #[test]
 fn every_shipped_capture_has_a_golden_file() {
-    let shipped = captures::files(&captures::shipped(), &[".pcapng"]);
+    // Those below, of `tls`, have a test of their own.
+    let shipped = captures::files_in(&captures::shipped(), &[".pcapng"]);
     let names: Vec<_> = shipped.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, CAPTURES.map(|(name, _)| name));
 }

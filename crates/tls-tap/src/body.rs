@@ -40,7 +40,7 @@ impl<'m> Body<'_, 'm> {
         }
     }
 
-    /// Opens and authenticates the record, its content to `out`, which is cleared.
+    /// Opens and authenticates the record: `out` is its content, or empty.
     pub(crate) fn open(
         &self,
         cipher: &RecordCipher,
@@ -49,10 +49,7 @@ impl<'m> Body<'_, 'm> {
         out: &mut Vec<u8>,
     ) -> Option<Opened> {
         match self {
-            Self::One(chunk) => {
-                out.clear();
-                cipher.open(sequence, header.0, &[chunk.bytes()], out).ok()
-            }
+            Self::One(chunk) => cipher.open_over(sequence, header.0, &[chunk.bytes()], out).ok(),
             Self::Many(pieces) => open(cipher, sequence, header, pieces, out),
         }
     }
@@ -63,7 +60,7 @@ impl<'m> Body<'_, 'm> {
     }
 }
 
-/// Opens and authenticates a record, its content to `out`, which is cleared.
+/// Opens and authenticates a record: `out` is its content, or empty.
 pub(crate) fn open(
     cipher: &RecordCipher,
     sequence: u64,
@@ -73,16 +70,15 @@ pub(crate) fn open(
 ) -> Option<Opened> {
     /// Pieces that fit on the stack: a record of full size in segments of an Ethernet frame is cut in 13.
     const FEW: usize = 24;
-    out.clear();
     let mut few = [&[][..]; FEW];
     if let Some(few) = few.get_mut(..pieces.len()) {
         for (to, from) in few.iter_mut().zip(pieces) {
             *to = from;
         }
-        return cipher.open(sequence, header.0, few, out).ok();
+        return cipher.open_over(sequence, header.0, few, out).ok();
     }
     let many: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
-    cipher.open(sequence, header.0, &many, out).ok()
+    cipher.open_over(sequence, header.0, &many, out).ok()
 }
 
 /// Copies the bytes at `offset` of `pieces` to `out`; `false` when they are not all there.

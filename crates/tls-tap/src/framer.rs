@@ -41,6 +41,7 @@ pub(crate) struct Framer<'m> {
     replay: Option<Box<Replay>>,
     seen: bool,
     dead: bool,
+    ends: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl<'m> Framer<'m> {
             replay: None,
             seen: midstream,
             dead: false,
+            ends: false,
         }
     }
 
@@ -110,6 +112,11 @@ impl<'m> Framer<'m> {
         }
     }
 
+    /// No more bytes will come: what a search found is taken by [`next`](Self::next) though too little follows it to be sure.
+    pub(crate) const fn end(&mut self) {
+        self.ends = true;
+    }
+
     /// `lost` bytes are missing here. Gives the header of a record that ends in the hole.
     pub(crate) fn gap(&mut self, lost: u64) -> Option<Header> {
         if self.done {
@@ -149,9 +156,9 @@ impl<'m> Framer<'m> {
         self.scan.as_ref().map_or(0, |scan| scan.len() as u64)
     }
 
-    /// The boundary is lost.
-    pub(crate) const fn is_scanning(&self) -> bool {
-        self.scan.is_some()
+    /// The boundary is lost, and bytes with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.scan.as_ref().is_some_and(|scan| !scan.is_untouched())
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -248,7 +255,7 @@ impl<'m> Framer<'m> {
         let scan = self.scan.as_mut()?;
         scan.push(time, chunk.bytes());
         *chunk = chunk.slice(0..0);
-        let (hole, at) = scan.find()?;
+        let (hole, at) = scan.find(self.ends)?;
         let scan = self.scan.take()?;
         let found = scan.time_at(at);
         self.have = 0;

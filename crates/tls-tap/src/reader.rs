@@ -85,9 +85,14 @@ pub enum Dark {
 
 /// Authenticates what was skipped or looked at without a check, when a finding rests on it.
 pub trait Proof {
-    /// Verifies the tags of every record that was used unverified on this side since the last verified anchor.
+    /// Verifies the tags of every record that was used unverified on this side since the last call that did so.
     ///
-    /// `true`: all verified. `false`: the bytes of some are gone (the finding is to be marked).
+    /// `Ok(true)`: all are authentic, and so is the place in the stream. `Ok(false)`: those whose bytes are still there are, but
+    /// some were dropped at a cap ([`Limits::unverified_records`](crate::Limits::unverified_records),
+    /// [`Limits::unverified_bytes`](crate::Limits::unverified_bytes)) and will never be verified: the finding stands, and is to be marked.
+    /// Either way this is the new anchor: the next call answers for what comes after it alone. The bytes that the reader was just
+    /// handed are authentic in any case.
+    ///
     /// A record that fails its tag makes the tap drop the place in the stream: the reader then hears [`Reader::gap`], and must
     /// drop the finding, which the `Err` says.
     ///

@@ -51,8 +51,9 @@ impl Scan {
         self.next = 0;
     }
 
-    /// A boundary: the stream bytes between the last known one and it, and its index in [`bytes`](Self::bytes).
-    pub(crate) fn find(&mut self) -> Option<(u64, usize)> {
+    /// A boundary: the stream bytes between the last known one and it, and its index in [`bytes`](Self::bytes). `ends`: nothing more will
+    /// come, and the beginning of a header behind a record has to do.
+    pub(crate) fn find(&mut self, ends: bool) -> Option<(u64, usize)> {
         while let Some(window) = self.bytes.get(self.next..) {
             let Some(header) = Header::at(window) else { break };
             if is_candidate(header) {
@@ -65,6 +66,7 @@ impl Scan {
             let fits = match Header::at(behind) {
                 Some(header) => is_candidate(header) || header.may_follow(),
                 None if behind.is_empty() => true,
+                None if ends => behind.iter().zip([20..=23, 3..=3, 3..=3]).all(|(byte, range)| range.contains(byte)),
                 None => return None,
             };
             self.candidates.pop();
@@ -81,6 +83,11 @@ impl Scan {
 
     pub(crate) const fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// No byte came yet, and none is missing.
+    pub(crate) const fn is_untouched(&self) -> bool {
+        self.before == 0 && self.bytes.is_empty()
     }
 
     /// When the byte at `index` came.
@@ -128,7 +135,7 @@ pub(crate) fn chain(bytes: &[u8]) -> Guess {
     let mut scan = Scan::new(0);
     let kept = bytes.get(..KEPT).unwrap_or(bytes);
     scan.push(0, kept);
-    match scan.find() {
+    match scan.find(false) {
         Some(_) => Guess::Yes,
         None if !scan.candidates.is_empty() => Guess::Maybe,
         None => Guess::No,

@@ -117,6 +117,12 @@ impl Suite {
     pub const fn is_tls13(&self) -> bool {
         self.id >> 8 == 0x13
     }
+
+    /// The client sends the premaster secret, encrypted for the server's RSA key (RFC 5246 section 7.4.7.1).
+    #[must_use]
+    pub fn has_rsa_key_exchange(&self) -> bool {
+        self.name.starts_with("TLS_RSA_WITH_")
+    }
 }
 
 use Aes::{Aes128, Aes256};
@@ -277,6 +283,8 @@ mod tests {
     fn lookup() {
         assert_eq!(Suite::by_id(0xc02f).unwrap().name, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
         assert_eq!(Suite::by_id(0x1303).unwrap().protection, ChaCha20Poly1305);
+        assert!(Suite::by_id(0x009c).unwrap().has_rsa_key_exchange());
+        assert!(!Suite::by_id(0xc02f).unwrap().has_rsa_key_exchange());
         assert!(Suite::by_id(0x000a).is_none(), "3DES");
     }
 }

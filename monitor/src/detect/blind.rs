@@ -16,6 +16,10 @@ struct Pair {
 #[derive(Debug, Default)]
 pub(super) struct Blind {
     pairs: Map<(u64, u64), Pair>,
+    /// Pairs at which those of long ago are dropped: twice what was left the last time, so that the work stays linear.
+    full: usize,
+    /// When the latest of the pairs was that there was no room for: since then any client may have asked unseen.
+    anybody: Option<Time>,
 }
 
 impl Blind {
@@ -42,19 +46,62 @@ impl Blind {
 
     /// The client may have asked this server since `since` without being seen.
     pub(super) fn since(&self, pair: (u64, u64), since: Time) -> bool {
-        self.pairs.get(&pair).is_some_and(|found| found.open > 0 || found.last >= since)
+        self.anybody.is_some_and(|last| last >= since)
+            || self.pairs.get(&pair).is_some_and(|found| found.open > 0 || found.last >= since)
     }
 
-    /// Forgets what lies before `horizon`, when there is more than `cap` of it. False: even so there is more.
+    /// Forgets what lies before `horizon`, when there is more than `cap` of it. False: even so there was more, and what is not open any
+    /// more now speaks of every client.
     pub(super) fn trim(&mut self, cap: usize, horizon: Time) -> bool {
-        if self.pairs.len() > cap {
-            self.pairs.retain(|_, pair| pair.open > 0 || pair.last >= horizon);
+        if self.pairs.len() <= self.full.max(cap) {
+            return true;
         }
-        self.pairs.len() <= cap
+        self.pairs.retain(|_, pair| pair.open > 0 || pair.last >= horizon);
+        let fits = self.pairs.len() <= cap;
+        if !fits {
+            let closed = self.pairs.values().filter(|pair| pair.open == 0).map(|pair| pair.last).max();
+            self.anybody = self.anybody.max(closed);
+            self.pairs.retain(|_, pair| pair.open > 0);
+        }
+        self.full = self.pairs.len().saturating_mul(2);
+        fits
     }
 }
 
 /// A connection that is dark for this reason may still be HTTP.
 pub(super) const fn may_be_http(why: DarkWhy) -> bool {
     !matches!(why, DarkWhy::NotHttp | DarkWhy::TooLittle | DarkWhy::Tls(tls_tap::Dark::NotTls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Blind;
+    use crate::model::Time;
+
+    #[test]
+    fn what_there_is_no_room_for_speaks_of_every_client() {
+        let (mut blind, cap) = (Blind::default(), 100);
+        let mut full = 0_u64;
+        for n in 1..10_000 {
+            blind.begin((n, 1));
+            blind.end((n, 1), Some(Time(n)));
+            full += u64::from(!blind.trim(cap, Time(0)));
+            assert!(blind.pairs.len() <= 2 * cap + 1);
+            assert!(blind.since((n, 1), Time(n)), "it may have asked");
+        }
+        assert!(full > 10, "and that is counted");
+        assert!(blind.since((77_777, 1), Time(5)), "whoever asked may be among those");
+        assert!(!blind.since((77_777, 1), Time(20_000)));
+    }
+
+    #[test]
+    fn connections_that_are_open_stay_and_cost_one_look_each() {
+        let mut blind = Blind::default();
+        for n in 0..10_000 {
+            blind.begin((n, 1));
+            blind.trim(100, Time(u64::MAX));
+        }
+        assert_eq!(blind.pairs.len(), 10_000);
+        assert!(blind.since((0, 1), Time(u64::MAX)) && !blind.since((10_000, 1), Time(0)));
+    }
 }

@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::ranges;
 use crate::model::{ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Protocol, Request, Time};
 
 /// CANCELs of a server that are remembered for each connection.
@@ -81,6 +82,8 @@ pub(super) struct Connection {
     pub(super) host: u64,
     pub(super) server: u64,
     pub(super) server_host: u64,
+    /// The CDN that publishes the client's address.
+    edge: Option<Edge>,
 }
 
 impl Connection {
@@ -107,7 +110,14 @@ impl Connection {
             host: mix(Self::client_host(&ends)),
             server: mix(ends.server),
             server_host: mix(ends.server.ip()),
+            edge: ranges::edge(ends.client.ip()),
         }
+    }
+
+    /// The edge that asks: by the request's headers, or where they name no CDN, by its published addresses.
+    pub(super) fn edge(&self, request: Option<&Request>) -> Option<Edge> {
+        let named = request.and_then(|request| request.edge);
+        if named.is_some_and(Edge::is_cdn) { named } else { self.edge.or(named) }
     }
 
     /// The client's host: behind a PROXY protocol header, the one that it names.

@@ -32,7 +32,7 @@ impl Core {
             phase,
             status,
             age,
-            edge: request.as_ref().and_then(|request| request.edge),
+            edge: connection.edge(request.as_deref()),
             evidence: evidence::of_reset(request.as_deref(), earlier, phase),
             request,
             verified: reset.verified,
@@ -60,7 +60,7 @@ impl Core {
             request: None,
             status: None,
             age: None,
-            edge: None,
+            edge: connection.edge(None),
             evidence: evidence::of_reset(None, connection.windows_auth, Phase::Unknown),
             verified: goaway.verified,
         })));
@@ -88,7 +88,7 @@ impl Core {
                 reset: Some(id),
                 responded: false,
                 ended_by: Some("goaway"),
-                edge: None,
+                edge: connection.edge(None),
             };
             connection.goaway_case = Some(self.open_case(loss, out));
         }
@@ -96,7 +96,13 @@ impl Core {
 
     fn next_reset(&mut self, frame: &'static str, code: ErrorCode, by: Side, phase: Phase, verified: bool) -> u64 {
         self.resets += 1;
-        *self.stats.resets.entry((frame, code, by, phase)).or_default() += 1;
+        let key = (frame, code, by, phase);
+        // The code is 32 bits of a peer's choice.
+        if self.stats.resets.len() < self.limits.top || self.stats.resets.contains_key(&key) {
+            *self.stats.resets.entry(key).or_default() += 1;
+        } else {
+            *self.stats.capped.entry("reset_codes").or_default() += 1;
+        }
         self.stats.unverified_resets += u64::from(!verified);
         self.resets
     }

@@ -7,6 +7,7 @@ mod connections;
 mod evidence;
 mod frames;
 mod identity;
+mod ranges;
 mod requests;
 mod sight;
 mod stats;

@@ -64,7 +64,7 @@ impl Core {
         let brief = brief(connection, Some(&request), at);
         let record = self.candidates.push(brief);
         if !self.cases.is_empty() {
-            if let Some(edge) = request.edge.filter(|edge| edge.is_cdn()) {
+            if let Some(edge) = connection.edge(Some(&request)).filter(|edge| edge.is_cdn()) {
                 self.cases.edge_asked(edge, brief.server, at);
             }
             self.cases.asked(record, &brief, &self.candidates);
@@ -111,7 +111,7 @@ impl Core {
                 client: connection.ends.client,
                 server: connection.ends.server,
                 protocol,
-                edge: open.and_then(|open| open.request.edge),
+                edge: connection.edge(open.map(|open| &*open.request)),
                 request: open.map(|open| Arc::clone(&open.request)),
                 status,
             })));
@@ -169,7 +169,7 @@ impl Core {
             kind: cause.kind,
             client: connection.ends.client,
             server: connection.ends.server,
-            edge: open.as_ref().and_then(|open| open.request.edge),
+            edge: connection.edge(open.as_ref().map(|open| &*open.request)),
             request: open.map(|open| open.request),
             record,
             brief,
@@ -289,7 +289,7 @@ fn target(request: &Request) -> u64 {
 
 /// What a request is remembered by.
 pub(super) fn brief(connection: &Connection, request: Option<&Request>, at: Time) -> Brief {
-    let who = connection.who(request.and_then(|request| request.edge));
+    let who = connection.who(connection.edge(request));
     let (host, server, server_host) = (connection.host, connection.server, connection.server_host);
     let target = request.map_or(0, target);
     let shape = request.map_or(0, |request| match (&request.method, &request.path) {

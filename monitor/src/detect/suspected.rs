@@ -20,6 +20,8 @@ pub(super) struct Suspicion {
     offers: Map<(IpAddr, SocketAddr), Offer>,
     /// Hellos that offered only http/1.1 soon after one of them.
     pending: Map<ConnectionId, (Time, Duration)>,
+    /// Since when offers are all younger: to look again is of no use before the window has moved on.
+    trimmed: Time,
 }
 
 impl Suspicion {
@@ -27,10 +29,11 @@ impl Suspicion {
     pub(super) fn hello(&mut self, connection: &Connection, time: Time, window: Duration, cap: usize) -> bool {
         let pair = (Connection::client_host(&connection.ends), connection.ends.server);
         if connection.offers_h2 {
-            if self.offers.len() >= cap {
+            if self.offers.len() >= cap && time >= self.trimmed.plus(window / 4) {
                 self.offers.retain(|_, offer| offer.open || offer.last.plus(window) >= time);
+                self.trimmed = time;
             }
-            if self.offers.len() >= cap {
+            if self.offers.len() >= cap && !self.offers.contains_key(&pair) {
                 return false;
             }
             self.offers.insert(pair, Offer { connection: connection.id, last: time, open: true });

@@ -218,8 +218,8 @@ impl<'m> Connection<'m> {
         self.upper.voice().id()
     }
 
-    pub(crate) const fn unsaid(&self) -> u64 {
-        self.upper.voice().unsaid()
+    pub(crate) const fn take_unsaid(&mut self) -> u64 {
+        self.upper.voice_mut().take_unsaid()
     }
 
     /// A SYN says that a direction begins here, and nothing that was seen of it contradicts.

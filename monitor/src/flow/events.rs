@@ -1,4 +1,4 @@
-use crate::model::Event;
+use crate::model::{Event, Kind};
 
 /// Events of one shard with the ordinal of the packet that gave rise to each: what a merge of shards orders by.
 ///
@@ -6,6 +6,7 @@ use crate::model::Event;
 #[derive(Debug, Default)]
 pub struct Events {
     ordinal: u64,
+    weight: usize,
     items: Vec<(u64, Event)>,
 }
 
@@ -19,7 +20,7 @@ impl Events {
     /// None yet, with room for so many.
     #[must_use]
     pub fn with_capacity(count: usize) -> Self {
-        Self { ordinal: 0, items: Vec::with_capacity(count) }
+        Self { ordinal: 0, weight: 0, items: Vec::with_capacity(count) }
     }
 
     /// The ordinal that events get from now on; one that is lower than the present one is ignored.
@@ -28,7 +29,19 @@ impl Events {
     }
 
     pub(crate) fn push(&mut self, event: Event) {
+        /// Text that weighs as much as an event.
+        const TEXT: usize = 128;
+        self.weight += 1;
+        if let Kind::Request(exchange) = &event.kind {
+            self.weight += 1 + exchange.request.text() / TEXT;
+        }
         self.items.push((self.ordinal, event));
+    }
+
+    /// What the events since the beginning weigh: one each, and more for those that hold a request.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.weight
     }
 
     /// The events and their ordinals, in order.

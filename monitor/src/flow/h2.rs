@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use h2_tap::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Observer, Reset, Stream};
@@ -22,19 +23,27 @@ struct Ears {
     secure: bool,
     /// The name of stream 1: an upgraded connection asked it over HTTP/1 under its own name.
     first: ExchangeId,
+    /// What the requests in the ledger weigh, and of these the ones that ended last: the ledger keeps some.
+    requests: usize,
+    ended: VecDeque<u32>,
+}
+
+/// Bytes that a request takes.
+fn weight(request: &Request) -> usize {
+    size_of::<Request>() + 2 * size_of::<usize>() + request.text()
 }
 
 impl H2 {
     pub(crate) fn new(secure: bool, joined: bool, limits: h2_tap::Limits) -> Self {
         let connection = if joined { Connection::midstream(limits) } else { Connection::new(limits) };
-        Self { connection, ears: Ears { builder: Builder::default(), secure, first: 1 } }
+        Self { connection, ears: Ears::new(secure, 1) }
     }
 
     /// `Upgrade: h2c` was accepted: stream 1 carries that request.
     pub(crate) fn upgraded(exchange: Exchange, time: Time, limits: h2_tap::Limits) -> Self {
         Self {
+            ears: Ears { requests: weight(&exchange.request), ..Ears::new(false, exchange.id) },
             connection: Connection::upgraded(limits, time.0, exchange.request),
-            ears: Ears { builder: Builder::default(), secure: false, first: exchange.id },
         }
     }
 
@@ -81,7 +90,25 @@ impl H2 {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.connection.memory()
+        self.connection.memory() + self.ears.requests + 4 * self.ears.ended.capacity()
+    }
+}
+
+impl Ears {
+    fn new(secure: bool, first: ExchangeId) -> Self {
+        Self { builder: Builder::default(), secure, first, requests: 0, ended: VecDeque::new() }
+    }
+
+    /// A request has left the ledger, which may keep it among those that ended lately.
+    fn let_go(&mut self, request: Option<&Arc<Request>>, kept: usize) {
+        if let Some(request) = request {
+            self.ended.push_back(u32::try_from(weight(request)).unwrap_or(u32::MAX));
+        }
+        while self.ended.len() > kept
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.requests = self.requests.saturating_sub(oldest as usize);
+        }
     }
 }
 
@@ -110,6 +137,7 @@ impl Observer for Hearing<'_, '_> {
             }
         }
         let request = self.ears.builder.build(draft, self.ears.secure);
+        self.ears.requests = self.ears.requests.saturating_add(weight(&request));
         let exchange =
             Exchange { id: self.name(stream), request: Arc::clone(&request), pushed: kind == HeadKind::Promise };
         self.teller.tell(Time(time), Kind::Request(exchange));
@@ -154,6 +182,7 @@ impl Observer for Hearing<'_, '_> {
     }
 
     fn end(&mut self, time: u64, stream: Stream<Self::Tag>, end: End) {
+        self.ears.let_go(stream.tag.as_ref(), self.teller.limits.h2.closed_streams);
         let end = match end {
             End::Complete => ExchangeEnd::Complete,
             End::Reset(reset) => ExchangeEnd::Reset(reset),

@@ -30,13 +30,24 @@ pub struct Shard<'m> {
     /// Flows with bytes that wait for a missing segment, and with encrypted bytes held back, in the order in which they began to.
     waiting: Queue,
     holding: Queue,
+    /// Flows that a segment or a key has changed since they were weighed.
+    touched: Vec<u32>,
+    /// What flows weighed last: in TLS, in HTTP and all else.
+    weight: (usize, usize),
     counts: Counted,
 }
+
+/// Bytes that a flow with payload takes besides what TLS and HTTP hold: the connection here, and what `detect` keeps of it.
+const FLOW: usize = size_of::<Connection<'_>>() + 1_024;
+
+/// Flows of one client random that wait for its key. One has it; the same connection may be captured at several places.
+const NAMESAKES: usize = 16;
 
 /// What is counted as it happens.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     evicted: u64,
+    outweighed: u64,
     half_open_evicted: u64,
     empty: u64,
     reassembly_evicted: u64,
@@ -74,6 +85,8 @@ pub struct FlowCounts {
     pub light: u64,
     /// Flows with payload that were dropped because the table was full.
     pub evicted: u64,
+    /// Flows that were given up because the shard's flows held too much.
+    pub outweighed: u64,
     /// Flows without payload that were dropped because the table was full.
     pub half_open_evicted: u64,
     /// Flows that went away and never had payload: they gave no event.
@@ -90,9 +103,9 @@ pub struct FlowCounts {
     pub held_bytes: u64,
     /// Memory of the flow table.
     pub table_bytes: u64,
-    /// Memory of TLS.
+    /// Memory of TLS, as it was weighed last.
     pub tls_bytes: u64,
-    /// Memory of HTTP.
+    /// Memory of HTTP and of the flows themselves, as it was weighed last.
     pub http_bytes: u64,
 }
 
@@ -102,6 +115,7 @@ impl FlowCounts {
         self.open += other.open;
         self.light += other.light;
         self.evicted += other.evicted;
+        self.outweighed += other.outweighed;
         self.half_open_evicted += other.half_open_evicted;
         self.empty += other.empty;
         self.reassembly_evicted += other.reassembly_evicted;
@@ -116,9 +130,10 @@ impl FlowCounts {
 
     /// What was dropped at a cap, by cap.
     #[must_use]
-    pub const fn capped(&self) -> [(&'static str, u64); 5] {
+    pub const fn capped(&self) -> [(&'static str, u64); 6] {
         [
             ("flows", self.evicted),
+            ("flow_memory", self.outweighed),
             ("half_open_flows", self.half_open_evicted),
             ("reassembly", self.reassembly_evicted),
             ("held", self.held_evicted),
@@ -156,6 +171,8 @@ impl<'m> Shard<'m> {
             claims: Vec::new(),
             waiting: Queue::default(),
             holding: Queue::default(),
+            touched: Vec::new(),
+            weight: (0, 0),
             counts: Counted::default(),
         }
     }
@@ -231,11 +248,40 @@ impl<'m> Shard<'m> {
         }
     }
 
-    /// Time goes on: flows that were idle for too long are forgotten. At most a few hundred at a call.
-    ///
-    /// [`segment`](Self::segment) does the same for its own time. Where events must not depend on how the input is cut, that is enough.
+    /// A batch is over: flows that were idle for too long are forgotten, at most a few hundred at a call, and those that hold more than
+    /// there is room for are given up.
     pub fn tick(&mut self, now: Time, out: &mut Events) {
         self.expire(now, out);
+        self.settle(out);
+    }
+
+    /// Gives up flows that hold more than there is room for.
+    pub fn settle(&mut self, out: &mut Events) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for at in touched.drain(..) {
+            self.weigh(at);
+        }
+        while self.weight.0 + self.weight.1 > self.limits.flow_shard
+            && let Some(oldest) = self.table.oldest(List::Heavy)
+        {
+            self.counts.outweighed += 1;
+            self.close(oldest, self.now, CloseHow::Evicted, false, out);
+            self.table.remove(oldest);
+        }
+        self.touched = touched;
+    }
+
+    /// Brings what a flow weighs up to date.
+    fn weigh(&mut self, at: u32) {
+        let Some(slot) = self.table.get_mut(at) else { return };
+        slot.touched = false;
+        let State::Open(connection) = &mut slot.state else { return };
+        self.counts.unsaid += connection.take_unsaid();
+        let (tls, http) = connection.memory();
+        let round = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut slot.weight, (round(tls), round(http.saturating_add(FLOW))));
+        replace(&mut self.weight.0, before.0 as usize, slot.weight.0 as usize);
+        replace(&mut self.weight.1, before.1 as usize, slot.weight.1 as usize);
     }
 
     /// The input ended: every flow is closed, in the order of their names.
@@ -266,20 +312,20 @@ impl<'m> Shard<'m> {
                 self.sampled.insert(id.0, at);
                 samples.flows.push((id.0, side, records));
             }
-            if tls.wants_search_again() {
-                self.blind.push((at, id));
-            }
+            // A side without samples may have some when its next segment came: until then there is no need to ask again.
+            tls.unlist();
         }
         samples
     }
 
-    /// What is held and what was dropped.
+    /// What is held and what was dropped, as of the last [`tick`](Self::tick).
     #[must_use]
     pub fn counts(&self) -> FlowCounts {
-        let mut counts = FlowCounts {
+        FlowCounts {
             open: self.table.len(List::Heavy) as u64,
             light: self.table.len(List::Light) as u64,
             evicted: self.counts.evicted,
+            outweighed: self.counts.outweighed,
             half_open_evicted: self.counts.half_open_evicted,
             empty: self.counts.empty,
             reassembly_evicted: self.counts.reassembly_evicted,
@@ -288,15 +334,9 @@ impl<'m> Shard<'m> {
             waiting_bytes: self.waiting.bytes as u64,
             held_bytes: self.holding.bytes as u64,
             table_bytes: self.table.memory() as u64,
-            ..FlowCounts::default()
-        };
-        for (_, connection) in self.table.open() {
-            let (tls, http) = connection.memory();
-            counts.tls_bytes += tls as u64;
-            counts.http_bytes += (http + size_of::<Connection<'_>>()) as u64;
-            counts.unsaid += connection.unsaid();
+            tls_bytes: self.weight.0 as u64,
+            http_bytes: self.weight.1 as u64,
         }
-        counts
     }
 
     /// Runs something on an open flow, and keeps the totals, the indexes and the caps true.
@@ -320,6 +360,7 @@ impl<'m> Shard<'m> {
         {
             let (before, now) = (self.holding.bytes, self.now);
             let mut over = false;
+            self.unwanted(at, id);
             self.run(at, id, out, |connection, env| {
                 connection.upper().give_up_held(now, env);
                 over = connection.is_over();
@@ -341,13 +382,19 @@ impl<'m> Shard<'m> {
     ) {
         let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { return };
         let State::Open(connection) = &mut slot.state else { return };
+        if !std::mem::replace(&mut slot.touched, true) {
+            self.touched.push(at);
+        }
         let (waited, held) = (connection.waiting(), connection.upper().held());
         let mut env = Env { out, limits: &self.limits, keys: &self.keys, claims: &mut self.claims };
         run(connection, &mut env);
         let (waits, holds) = (connection.waiting(), connection.upper().held());
         if let Some(tls) = connection.upper().tls() {
             if let Some(random) = tls.wants_key() {
-                self.wanted.entry(random).or_default().push((at, id));
+                let flows = self.wanted.entry(random).or_default();
+                if flows.len() < NAMESAKES {
+                    flows.push((at, id));
+                }
             }
             if self.blind.len() < self.limits.flows && tls.wants_search() {
                 self.blind.push((at, id));
@@ -432,12 +479,26 @@ impl<'m> Shard<'m> {
         let Some(id) = self.table.get(at).map(|slot| slot.id) else { return };
         let mut done = false;
         self.run(at, id, out, |connection, env| done = connection.close(time, ending, may_wait, env));
-        let Some(slot) = self.table.get_mut(at).filter(|_| done) else { return };
+        if !done {
+            return;
+        }
+        self.unwanted(at, id);
+        let Some(slot) = self.table.get_mut(at) else { return };
         let State::Open(mut connection) = std::mem::replace(&mut slot.state, State::Closed) else { return };
+        let weight = std::mem::take(&mut slot.weight);
+        replace(&mut self.weight.0, weight.0 as usize, 0);
+        replace(&mut self.weight.1, weight.1 as usize, 0);
         replace(&mut self.waiting.bytes, connection.waiting(), 0);
         replace(&mut self.holding.bytes, connection.upper().held(), 0);
-        self.counts.unsaid += connection.unsaid();
+        self.counts.unsaid += connection.take_unsaid();
         self.sampled.remove(&id.0);
+        self.table.shift(at, List::Light);
+    }
+
+    /// A flow waits for a key no more.
+    fn unwanted(&mut self, at: u32, id: ConnectionId) {
+        let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { return };
+        let State::Open(connection) = &mut slot.state else { return };
         if let Some(random) = connection.upper().tls().and_then(|tls| tls.random())
             && let Some(flows) = self.wanted.get_mut(&random)
         {
@@ -446,6 +507,5 @@ impl<'m> Shard<'m> {
                 self.wanted.remove(&random);
             }
         }
-        self.table.shift(at, List::Light);
     }
 }

@@ -17,6 +17,10 @@ pub(crate) struct Slot<'m> {
     /// Where its directions begin, and who opened it.
     pub(crate) start: Start,
     pub(crate) state: State<'m>,
+    /// Bytes that it held when it was weighed last: in TLS, in HTTP and all else.
+    pub(crate) weight: (u32, u32),
+    /// It is to be weighed again.
+    pub(crate) touched: bool,
     list: List,
     newer: u32,
     older: u32,
@@ -94,6 +98,8 @@ impl<'m> Table<'m> {
             last,
             start: Start::default(),
             state: State::HalfOpen,
+            weight: (0, 0),
+            touched: false,
             list: List::Light,
             newer: NONE,
             older: NONE,

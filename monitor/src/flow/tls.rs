@@ -166,14 +166,16 @@ impl<'m> TlsLayer<'m> {
 
     /// The handshake was not seen, and nothing names the connection yet. Said once.
     pub(crate) fn wants_search(&mut self) -> bool {
-        !self.listed && self.wants_search_again()
+        let [client, server] = self.sampled;
+        let sampled = client && server;
+        let wants = !self.listed && !sampled && self.tap.random().is_none() && self.tap.is_blind();
+        self.listed |= wants;
+        wants
     }
 
-    /// As [`wants_search`](Self::wants_search), after samples of one side only.
-    pub(crate) fn wants_search_again(&mut self) -> bool {
-        let [client, server] = self.sampled;
-        self.listed = !(client && server) && self.tap.random().is_none() && self.tap.is_blind();
-        self.listed
+    /// It was asked for samples: the next segment may give more.
+    pub(crate) const fn unlist(&mut self) {
+        self.listed = false;
     }
 
     /// ClientHello.random, where it is known.

@@ -115,6 +115,10 @@ impl<'m> Upper<'m> {
         &self.voice
     }
 
+    pub(crate) const fn voice_mut(&mut self) -> &mut Voice {
+        &mut self.voice
+    }
+
     /// A SYN that came late says who the client is.
     pub(crate) fn client_is(&mut self, low: bool) {
         self.client_is_low.get_or_insert(low);
@@ -437,7 +441,7 @@ impl<'m> Upper<'m> {
         match &self.stage {
             Stage::Tls(tls) => tls.memory(),
             Stage::Clear(http) => (0, http.memory()),
-            Stage::Sniffing(sniffing) => (sniffing.bytes, 0),
+            Stage::Sniffing(sniffing) => (sniffing.bytes, sniffing.queue.capacity() * size_of::<Waiting<'_>>()),
             Stage::Blind => (0, 0),
         }
     }

@@ -36,8 +36,9 @@ impl Voice {
         self.unread
     }
 
-    pub(crate) const fn unsaid(&self) -> u64 {
-        self.unsaid
+    /// Events that the cap has kept back since the last call.
+    pub(crate) const fn take_unsaid(&mut self) -> u64 {
+        std::mem::replace(&mut self.unsaid, 0)
     }
 
     pub(crate) fn add_unread(&mut self, bytes: u64) {

@@ -145,3 +145,16 @@ pub struct Request {
     /// The request expects no final response of the usual kind (an accepted CONNECT, a WebSocket).
     pub tunnel: bool,
 }
+
+impl Request {
+    /// Bytes of text that it holds.
+    #[must_use]
+    pub fn text(&self) -> usize {
+        let owned = |text: &Option<Cow<'static, str>>| match text {
+            Some(Cow::Owned(text)) => text.len(),
+            Some(Cow::Borrowed(_)) | None => 0,
+        };
+        let (authority, path) = (self.authority.as_ref().map_or(0, |text| text.len()), &self.path);
+        owned(&self.method) + owned(&self.scheme) + authority + path.as_ref().map_or(0, |text| text.len())
+    }
+}

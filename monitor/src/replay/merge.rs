@@ -1,5 +1,30 @@
 use crate::model::Event;
 
+/// The events of packets before `limit` (`None`: all), the rest of which waits in `ahead` for the shards that are behind.
+pub(super) fn before(
+    limit: Option<u64>,
+    ahead: &mut Vec<Vec<(u64, Event)>>,
+    mut lists: Vec<Vec<(u64, Event)>>,
+) -> Vec<Vec<(u64, Event)>> {
+    if limit.is_none() && ahead.is_empty() {
+        return lists;
+    }
+    ahead.resize_with(lists.len().max(ahead.len()), Vec::new);
+    for (list, ahead) in lists.iter_mut().zip(ahead.iter_mut()) {
+        let mut whole = std::mem::take(ahead);
+        // What a shard tells at the end of a batch belongs to no packet.
+        let floor = whole.last().map_or(0, |&(ordinal, _)| ordinal);
+        whole.extend(list.drain(..).map(|(ordinal, event)| (ordinal.max(floor), event)));
+        let rest = limit.map_or(whole.len(), |limit| whole.partition_point(|&(ordinal, _)| ordinal < limit));
+        *ahead = whole.split_off(rest);
+        *list = whole;
+    }
+    if limit.is_none() {
+        ahead.clear();
+    }
+    lists
+}
+
 /// Hands over the events of all shards in the order of the packets that gave rise to them. Each list is in that order already, and
 /// a packet belongs to one shard, so the order does not depend on how shards are spread over threads.
 pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>, mut take: impl FnMut(Event)) {

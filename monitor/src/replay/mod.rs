@@ -5,10 +5,10 @@
 
 mod keys;
 mod merge;
+mod recent;
 mod waiting;
 mod workers;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 
@@ -21,6 +21,7 @@ use crate::packet::Decoder;
 use crate::source::{OpenedInputs, Source, SourceError};
 pub use keys::Keys;
 use keys::NewKeys;
+use recent::Recent;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
 
@@ -29,6 +30,9 @@ const LAG: usize = 2;
 
 /// Trials of the joined-late search at each batch; what is left of the budget is spent when the input has ended.
 const TRIALS_A_BATCH: u64 = 1 << 22;
+
+/// Packets by which shards may be ahead of one that has stopped.
+const AHEAD: u64 = 256;
 
 /// Lines on damaged input that are told.
 const DAMAGE_TOLD: usize = 16;
@@ -78,15 +82,19 @@ pub fn run(
             detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
             search: Search::new(limits.late_trials),
             keys,
-            shards: HashMap::new(),
+            shards: Recent::default(),
             unlocks: Vec::new(),
             findings: Vec::new(),
             span: None,
             lost: 0,
             matched: 0,
-            found_late: HashSet::new(),
+            found_late: Recent::default(),
+            found: 0,
             spare: Vec::new(),
             waiting: Waiting::default(),
+            ahead: Vec::new(),
+            behind: None,
+            reached: None,
         };
         let error = replay.input(inputs, listener);
         replay.end(listener);
@@ -102,15 +110,23 @@ struct Replay<'m> {
     search: Search,
     keys: Keys,
     /// The shard of each flow that the search has samples of.
-    shards: HashMap<u64, usize>,
+    shards: Recent<usize>,
     unlocks: Vec<Unlock>,
     findings: Vec<Finding>,
     span: Option<(Time, Time)>,
     lost: u64,
     matched: u64,
-    found_late: HashSet<u64>,
+    /// Connections of which the late search found a secret.
+    found_late: Recent<()>,
+    found: u64,
     spare: Vec<SegmentBatch<'m>>,
     waiting: Waiting,
+    /// Events of shards that are ahead of others, by shard.
+    ahead: Vec<Vec<(u64, Event)>>,
+    /// The first packet that a shard had still to read at the last output.
+    behind: Option<u64>,
+    /// The latest time of a batch that was not read to its end.
+    reached: Option<Time>,
 }
 
 impl<'m> Replay<'m> {
@@ -122,7 +138,9 @@ impl<'m> Replay<'m> {
 
     fn send(&mut self, batch: Option<SegmentBatch<'m>>, finish: Option<Time>) {
         let keys = self.new_keys();
-        self.workers.send(Job { keys, batch, finish }, std::mem::take(&mut self.unlocks));
+        // While a shard is behind, the others go on with what is close to it only.
+        let until = self.behind.map_or(u64::MAX, |first| first.saturating_add(AHEAD));
+        self.workers.send(Job { keys, batch, until, finish }, std::mem::take(&mut self.unlocks));
     }
 
     fn input(&mut self, inputs: &'m OpenedInputs, listener: &mut dyn Listener) -> Option<SourceError> {
@@ -148,6 +166,7 @@ impl<'m> Replay<'m> {
                 self.decoder.decode(&mut packets, &mut segments);
                 self.send(Some(segments), None);
                 self.take_outputs(LAG, TRIALS_A_BATCH, listener);
+                self.catch_up(LAG, listener);
             }
             listener.progress(inputs.progress().done);
             if !more {
@@ -164,8 +183,18 @@ impl<'m> Replay<'m> {
         }
     }
 
+    /// Lets shards that have stopped read on to the end of what they have.
+    fn catch_up(&mut self, leave: usize, listener: &mut dyn Listener) {
+        while self.behind.is_some() {
+            self.send(None, None);
+            self.take_outputs(leave, TRIALS_A_BATCH, listener);
+        }
+    }
+
     fn output(&mut self, output: Output<'m>, trials: u64, listener: &mut dyn Listener) {
-        let now = output.batch.as_ref().map(|batch| batch.now);
+        self.reached = self.reached.max(output.now);
+        self.behind = output.shards.iter().filter_map(|shard| shard.behind).min();
+        let now = if self.behind.is_none() { self.reached.take() } else { None };
         let blind = output.shards.iter().any(|shard| !shard.samples.flows.is_empty());
         let (mut in_order, mut late, mut samples) = (Vec::new(), Vec::new(), Vec::new());
         for shard in output.shards {
@@ -173,6 +202,7 @@ impl<'m> Replay<'m> {
             late.extend(shard.late.into_iter().map(|(_, event)| event));
             samples.push(shard.samples);
         }
+        let in_order = merge::before(self.behind, &mut self.ahead, in_order);
         if self.waiting.is_idle() && late.is_empty() && !blind {
             merge::in_order(in_order, |event| self.hear(event, listener));
             self.decide(now, listener);
@@ -215,8 +245,9 @@ impl<'m> Replay<'m> {
 
     fn search(&mut self, trials: u64) {
         for found in self.search.step(trials) {
-            if let Some(&shard) = self.shards.get(&found.token) {
-                self.found_late.insert(found.token);
+            if let Some(shard) = self.shards.get(found.token) {
+                self.found += u64::from(self.found_late.get(found.token).is_none());
+                self.found_late.insert(found.token, ());
                 self.unlocks.push(Unlock { shard, found });
             }
         }
@@ -225,6 +256,7 @@ impl<'m> Replay<'m> {
     /// Spends what is left of the search's budget, closes every flow, and decides what is open.
     fn end(&mut self, listener: &mut dyn Listener) {
         self.take_outputs(0, TRIALS_A_BATCH, listener);
+        self.catch_up(0, listener);
         loop {
             if self.unlocks.is_empty() {
                 self.search(u64::MAX);
@@ -257,7 +289,7 @@ impl<'m> Replay<'m> {
         stats.input.lost = self.lost;
         self.keys.count(&mut stats.keys);
         stats.keys.matched = self.matched;
-        stats.keys.found_late = self.found_late.len() as u64;
+        stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();
         stats.keys.exhausted = self.search.exhausted();
         for (cap, count) in counts.capped().into_iter().filter(|&(_, count)| count > 0) {

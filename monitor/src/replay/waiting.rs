@@ -6,6 +6,9 @@ use crate::model::{Event, Time};
 /// Batches that wait while a key of a connection joined late is looked for: a sample is taken, tried, and its key is applied.
 const PATIENCE: usize = LAG + 2;
 
+/// Events that wait, at most.
+const EVENTS: usize = 1 << 16;
+
 /// The events of a batch, and the time of its latest packet where it has any.
 type Batch = (Vec<Event>, Option<Time>);
 
@@ -14,6 +17,8 @@ type Batch = (Vec<Event>, Option<Time>);
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     batches: VecDeque<Batch>,
+    /// Events in them.
+    events: usize,
     patience: usize,
 }
 
@@ -21,6 +26,7 @@ impl Waiting {
     /// Adds the events of a batch, and those that a late key has made readable. `blind`: there are fresh samples to try.
     pub(super) fn add(&mut self, events: Vec<Event>, now: Option<Time>, mut late: Vec<Event>, blind: bool) {
         self.patience = if blind { PATIENCE } else { self.patience.saturating_sub(1) };
+        self.events += events.len() + late.len();
         self.batches.push_back((events, now));
         if late.is_empty() {
             return;
@@ -51,7 +57,12 @@ impl Waiting {
 
     /// The next batch that need not wait.
     pub(super) fn due(&mut self) -> Option<Batch> {
-        if self.patience > 0 && self.batches.len() <= PATIENCE { None } else { self.batches.pop_front() }
+        if self.patience > 0 && self.batches.len() <= PATIENCE && self.events <= EVENTS {
+            return None;
+        }
+        let batch = self.batches.pop_front()?;
+        self.events = self.events.saturating_sub(batch.0.len());
+        Some(batch)
     }
 
     /// What is left when the input has ended.

@@ -21,12 +21,14 @@ pub(super) struct Unlock {
 }
 
 /// One step of all shards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Job<'m> {
     /// Keys, where there are new ones.
     pub(super) keys: Option<NewKeys>,
     /// Segments, where there are any.
     pub(super) batch: Option<SegmentBatch<'m>>,
+    /// The last packet whose segments may be read.
+    pub(super) until: u64,
     /// The input has ended.
     pub(super) finish: Option<Time>,
 }
@@ -36,6 +38,8 @@ pub(super) struct Job<'m> {
 pub(super) struct Output<'m> {
     /// Of each shard.
     pub(super) shards: Vec<ShardOutput>,
+    /// The latest time of the batch.
+    pub(super) now: Option<Time>,
     /// The batch, to be used again.
     pub(super) batch: Option<SegmentBatch<'m>>,
 }
@@ -50,6 +54,8 @@ pub(super) struct ShardOutput {
     pub(super) late: Vec<(u64, Event)>,
     /// What the late search is to know.
     pub(super) samples: Samples,
+    /// The first packet that is still to be read.
+    pub(super) behind: Option<u64>,
 }
 
 /// What one thread's shards gave.
@@ -59,17 +65,49 @@ struct Part {
     counts: FlowCounts,
 }
 
+/// A shard and the batches that it has not read to their end.
+struct Bench<'m> {
+    index: usize,
+    shard: Shard<'m>,
+    backlog: VecDeque<(Arc<Job<'m>>, usize)>,
+}
+
+impl<'m> Bench<'m> {
+    /// Reads on; stops where there is enough to tell at a time. Gives the first packet that is left.
+    fn read(&mut self, until: u64, enough: usize, events: &mut Events) -> Option<u64> {
+        while let Some((job, at)) = self.backlog.front_mut() {
+            if let Some(batch) = &job.batch {
+                let segments = batch.shards.get(self.index).map(Vec::as_slice).unwrap_or_default();
+                for segment in segments.get(*at..).unwrap_or_default() {
+                    if events.weight() >= enough || segment.ordinal > until {
+                        self.shard.settle(events);
+                        return Some(segment.ordinal);
+                    }
+                    self.shard.segment(segment, &batch.arena, events);
+                    *at += 1;
+                }
+                self.shard.tick(batch.now, events);
+            }
+            self.backlog.pop_front();
+        }
+        None
+    }
+}
+
 /// The shards that one thread works on.
 struct Lane<'m> {
-    shards: Vec<(usize, Shard<'m>)>,
+    shards: Vec<Bench<'m>>,
+    /// Weight of the events that a shard tells at a time.
+    enough: usize,
     /// Events of a shard in the last batch: about as many come in the next.
     usual: usize,
 }
 
 impl<'m> Lane<'m> {
-    fn work(&mut self, job: &Job<'m>, mut unlocks: Vec<Unlock>) -> Part {
+    fn work(&mut self, job: &Arc<Job<'m>>, mut unlocks: Vec<Unlock>) -> Part {
         let mut part = Part::default();
-        for (index, shard) in &mut self.shards {
+        for bench in &mut self.shards {
+            let Bench { index, shard, .. } = bench;
             let (mut events, mut late) = (Events::with_capacity(self.usual), Events::new());
             if let Some(keys) = &job.keys {
                 shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
@@ -77,19 +115,18 @@ impl<'m> Lane<'m> {
             for unlock in unlocks.extract_if(.., |unlock| unlock.shard == *index) {
                 shard.unlock(unlock.found.token, unlock.found, &mut late);
             }
-            if let Some(batch) = &job.batch {
-                for segment in batch.shards.get(*index).into_iter().flatten() {
-                    shard.segment(segment, &batch.arena, &mut events);
-                }
-                shard.tick(batch.now, &mut events);
+            if job.batch.is_some() {
+                bench.backlog.push_back((Arc::clone(job), 0));
             }
+            let behind = bench.read(job.until, self.enough, &mut events);
+            let Bench { index, shard, .. } = bench;
             if let Some(now) = job.finish {
                 shard.finish(now, &mut events);
             }
             part.counts.add(&shard.counts());
             self.usual = events.len();
             let (events, late, samples) = (events.into_vec(), late.into_vec(), shard.samples());
-            part.shards.push(ShardOutput { index: *index, events, late, samples });
+            part.shards.push(ShardOutput { index: *index, events, late, samples, behind });
         }
         part
     }
@@ -117,10 +154,11 @@ impl<'m> Workers<'m> {
         'm: 'scope,
     {
         let threads = threads.clamp(1, Limits::SHARDS);
-        let mut lanes: Vec<Lane<'m>> = (0..threads).map(|_| Lane { shards: Vec::new(), usual: 0 }).collect();
+        let mut lanes: Vec<Lane<'m>> =
+            (0..threads).map(|_| Lane { shards: Vec::new(), enough: limits.events, usual: 0 }).collect();
         for index in 0..Limits::SHARDS {
             if let Some(lane) = lanes.get_mut(index % threads) {
-                lane.shards.push((index, Shard::new(Arc::clone(limits))));
+                lane.shards.push(Bench { index, shard: Shard::new(Arc::clone(limits)), backlog: VecDeque::new() });
             }
         }
         let mut this = Self {
@@ -186,7 +224,8 @@ impl<'m> Workers<'m> {
             shards.extend(part.shards);
         }
         shards.sort_by_key(|shard: &ShardOutput| shard.index);
-        Some(Output { shards, batch: Arc::into_inner(job).and_then(|job| job.batch) })
+        let now = job.batch.as_ref().map(|batch| batch.now);
+        Some(Output { shards, now, batch: Arc::into_inner(job).and_then(|job| job.batch) })
     }
 
     /// Counts of all shards at the last output.

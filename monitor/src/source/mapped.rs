@@ -8,9 +8,13 @@ use std::sync::Once;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 /// Pages are given back in ranges of at least this many bytes, when few files are mapped.
-pub(super) const WINDOW: usize = 8 << 20;
+pub(super) const WINDOW: usize = 2 << 20;
 
-/// Ranges given back between two sweeps over everything before, which catch pages that were read again later.
+/// How far back each range that is given back begins at least. A page that is read again later brings its whole folio back, up to 2 MiB
+/// of the file, so that a few late looks would otherwise keep most of it resident.
+const BEHIND: usize = 256 << 20;
+
+/// Ranges given back between two sweeps over everything before.
 const SWEEP: u32 = 16;
 
 /// A whole file, mapped for reading.
@@ -51,7 +55,7 @@ impl Released {
             return;
         }
         self.ranges = self.ranges.wrapping_add(1);
-        let from = if self.ranges.is_multiple_of(SWEEP) { 0 } else { self.until };
+        let from = if self.ranges.is_multiple_of(SWEEP) { 0 } else { self.until.min(until.saturating_sub(BEHIND)) };
         drop_pages(mapping, from, until);
         self.until = until;
     }

@@ -34,12 +34,18 @@ impl<T: Clone> Ledger<T> {
         if goaway.code == ErrorCode::NO_ERROR {
             return;
         }
-        let before = self.goaway_error.replace(goaway);
-        if before.is_some_and(|before| before.last_stream <= goaway.last_stream) || self.client_open == 0 {
-            // What is above was refused then.
+        // What is above an earlier one was refused then, and stays refused: the last stream may only fall. So every stream is looked at
+        // once, however many there are of them.
+        let until = self.goaway_error.map_or(u32::MAX, |before| before.last_stream);
+        if goaway.last_stream > until {
             return;
         }
-        let above: Vec<u32> = self.open.above(goaway.last_stream).filter(|id| id % 2 == 1).collect();
+        self.goaway_error = Some(goaway);
+        if goaway.last_stream == until || self.client_open == 0 {
+            return;
+        }
+        let refused = self.open.above(goaway.last_stream).take_while(|&id| id <= until);
+        let above: Vec<u32> = refused.filter(|id| id % 2 == 1).collect();
         for id in above {
             self.refuse(time, id, goaway, o);
         }

@@ -39,10 +39,10 @@ impl Cbc {
         start: usize,
         out: &mut Vec<u8>,
     ) -> Result<usize, Unauthentic> {
-        let iv = parts.explicit();
+        let iv = parts.explicit;
         let text = parts.gather(start, out).ok_or(Unauthentic)?;
         if encrypt_then_mac {
-            self.authenticate(&[&aad(iv.len() + text.len()), iv, text], parts.trailer())?;
+            self.authenticate(&[&aad(iv.len() + text.len()), iv, text], parts.trailer)?;
         }
         match &self.aes {
             Decrypt::Aes128(aes) => decrypt(&**aes, iv, text)?,

@@ -17,7 +17,7 @@ use crate::schedule::tls12::WriteKeys;
 use crate::schedule::tls13::{TrafficKeys, next_secret};
 use crate::secret::Secret;
 use crate::suite::{Protection, Suite};
-use gather::Parts;
+use gather::{Ends, Parts};
 pub(crate) use keystream::Keystream;
 use opener::Opener;
 
@@ -43,8 +43,8 @@ pub struct Opened {
 pub struct RecordCipher {
     suite: &'static Suite,
     key: Zeroizing<[u8; 32]>,
-    /// TLS 1.3 and ChaCha20: mixed with the sequence number. Other AEADs of TLS 1.2: its first 4 bytes begin the nonce.
-    iv: Zeroizing<[u8; 12]>,
+    /// As a [`Nonce`]. TLS 1.3 and ChaCha20: mixed with the sequence number. Other AEADs of TLS 1.2: its first 4 bytes begin the nonce.
+    iv: Zeroizing<u128>,
     version: Protocol,
     opener: OnceLock<Opener>,
     keystream: OnceLock<Option<Box<Keystream>>>,
@@ -90,13 +90,15 @@ impl RecordCipher {
         let mut cipher = Self {
             suite,
             key: Zeroizing::new([0; 32]),
-            iv: Zeroizing::new([0; 12]),
+            iv: Zeroizing::new(0),
             version,
             opener: OnceLock::new(),
             keystream: OnceLock::new(),
         };
         cipher.key.get_mut(..key.len())?.copy_from_slice(key);
-        cipher.iv.get_mut(..iv.len())?.copy_from_slice(iv);
+        let mut padded = Zeroizing::new([0; 12]);
+        padded.get_mut(..iv.len())?.copy_from_slice(iv);
+        *cipher.iv = Nonce::from_bytes(&padded).0;
         Some(cipher)
     }
 
@@ -151,6 +153,22 @@ impl RecordCipher {
         opened
     }
 
+    /// As [`open`](Self::open), but in the place of what `out` holds: the cheapest way for a buffer that is used again. Without
+    /// success `out` is empty.
+    pub(crate) fn open_over(
+        &self,
+        sequence: u64,
+        header: RecordHeader,
+        pieces: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Result<Opened, Unauthentic> {
+        let opened = self.open_at(0, sequence, header, pieces, out);
+        if opened.is_err() {
+            out.clear();
+        }
+        opened
+    }
+
     /// As [`open`](Self::open), for those who want to know only whether the record is authentic. `scratch` is overwritten.
     ///
     /// # Errors
@@ -162,10 +180,10 @@ impl RecordCipher {
         pieces: &[&[u8]],
         scratch: &mut Vec<u8>,
     ) -> Result<Opened, Unauthentic> {
-        scratch.clear();
-        self.open(sequence, header, pieces, scratch)
+        self.open_over(sequence, header, pieces, scratch)
     }
 
+    /// Writes the content to `out` from `start` on, whatever is there.
     fn open_at(
         &self,
         start: usize,
@@ -180,11 +198,12 @@ impl RecordCipher {
             return Err(Unauthentic);
         }
         let len = self.ciphertext_len(total).ok_or(Unauthentic)?;
-        let parts = Parts::split(pieces, self.explicit_len(), len, out).ok_or(Unauthentic)?;
+        let mut ends = Ends::default();
+        let parts = Parts::split(pieces, self.explicit_len(), len, &mut ends, start, out).ok_or(Unauthentic)?;
         let opener = self.opener.get_or_init(|| Opener::new(self.suite.protection, &self.key, self.mac_key()));
         match &self.version {
             Protocol::Tls13 { .. } => {
-                opener.open(&self.nonce(sequence, &[]), &header, &parts, start, out)?;
+                opener.open(self.nonce(sequence, &[]), &header, &parts, start, out)?;
                 let content = out.get(start..).unwrap_or_default();
                 let last = content.iter().rposition(|&byte| byte != 0);
                 let content_type = last.and_then(|last| content.get(last)).copied().unwrap_or(0);
@@ -193,8 +212,8 @@ impl RecordCipher {
             }
             Protocol::Tls12Aead => {
                 let aad = additional_data(sequence, [content_type, major, minor], len);
-                let nonce = self.nonce(sequence, parts.explicit());
-                opener.open(&nonce, &aad, &parts, start, out)?;
+                let nonce = self.nonce(sequence, parts.explicit);
+                opener.open(nonce, &aad, &parts, start, out)?;
                 Ok(Opened { content_type, len })
             }
             Protocol::Tls12 { encrypt_then_mac, .. } => {
@@ -216,6 +235,7 @@ impl RecordCipher {
     /// `explicit_nonce`: the fragment's first [`explicit_len`](Self::explicit_len) bytes. `ciphertext`: what stands at `offset` of the
     /// ciphertext, which begins behind the explicit nonce. Returns the number of bytes written to `out`: the shorter of
     /// `ciphertext` and `out`, or 0 for a cipher that is not [`seekable`](Self::seekable).
+    #[inline]
     pub fn peek(
         &self,
         sequence: u64,
@@ -230,7 +250,7 @@ impl RecordCipher {
         let len = out.len().min(ciphertext.len());
         let (Some(out), Some(ciphertext)) = (out.get_mut(..len), ciphertext.get(..len)) else { return 0 };
         out.copy_from_slice(ciphertext);
-        keystream.apply(&self.nonce(sequence, explicit_nonce), offset, out);
+        keystream.apply(self.nonce(sequence, explicit_nonce), offset, out);
         len
     }
 
@@ -242,20 +262,16 @@ impl RecordCipher {
         Self::tls13(self.suite, next.as_bytes())
     }
 
-    fn nonce(&self, sequence: u64, explicit: &[u8]) -> [u8; 12] {
-        let sequence = sequence.to_be_bytes();
-        let [fixed @ .., i4, i5, i6, i7, i8, i9, i10, i11] = *self.iv;
-        let iv = [i4, i5, i6, i7, i8, i9, i10, i11];
-        let rest = match self.version {
-            Protocol::Tls12Aead if self.explicit_len() == 8 => explicit.first_chunk().copied().unwrap_or_default(),
-            _ => (u64::from_be_bytes(iv) ^ u64::from_be_bytes(sequence)).to_be_bytes(),
-        };
-        let mut nonce = [0; 12];
-        if let Some((front, back)) = nonce.split_first_chunk_mut::<4>() {
-            *front = fixed;
-            back.copy_from_slice(&rest);
+    #[inline]
+    fn nonce(&self, sequence: u64, explicit: &[u8]) -> Nonce {
+        let iv = Nonce(*self.iv);
+        match self.version {
+            Protocol::Tls12Aead if self.explicit_len() == 8 => {
+                let explicit = explicit.first_chunk().map_or(0, |explicit| u64::from_be_bytes(*explicit));
+                Nonce(iv.0 >> 64 << 64 | u128::from(explicit))
+            }
+            _ => iv.with_sequence(sequence),
         }
-        nonce
     }
 
     fn mac_key(&self) -> &[u8] {
@@ -263,6 +279,26 @@ impl RecordCipher {
             Protocol::Tls12 { mac_key, .. } => mac_key.as_bytes(),
             Protocol::Tls13 { .. } | Protocol::Tls12Aead => &[],
         }
+    }
+}
+
+/// The 12 bytes of a nonce, the first one being the highest.
+#[derive(Clone, Copy)]
+pub(crate) struct Nonce(u128);
+
+impl Nonce {
+    pub(crate) fn from_bytes(bytes: &[u8; 12]) -> Self {
+        Self(bytes.iter().fold(0, |nonce, byte| nonce << 8 | u128::from(*byte)))
+    }
+
+    pub(crate) const fn to_bytes(self) -> [u8; 12] {
+        let [_, _, _, _, bytes @ ..] = self.0.to_be_bytes();
+        bytes
+    }
+
+    /// RFC 8446 section 5.3.
+    pub(crate) const fn with_sequence(self, sequence: u64) -> Self {
+        Self(self.0 ^ sequence as u128)
     }
 }
 

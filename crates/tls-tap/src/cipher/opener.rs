@@ -1,13 +1,15 @@
 use aes::{Aes128, Aes256};
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{
+    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce as AeadNonce, UnboundKey,
+};
 use ccm::Ccm;
 use ccm::aead::inout::InOutBuf;
 use ccm::aead::{AeadInOut, KeyInit};
 use ccm::consts::{U8, U12, U16};
 
-use super::Unauthentic;
 use super::cbc::Cbc;
 use super::gather::Parts;
+use super::{Nonce, Unauthentic};
 use crate::suite::{Aes, Protection};
 
 /// Opens whole records and checks that they are authentic.
@@ -40,10 +42,10 @@ impl Opener {
         opener.unwrap_or(Self::Unusable)
     }
 
-    /// Appends an AEAD record's plaintext to `out`, or has `out` end in anything.
+    /// Writes an AEAD record's plaintext to `out` from `start` on, or anything.
     pub(super) fn open(
         &self,
-        nonce: &[u8; 12],
+        nonce: Nonce,
         aad: &[u8],
         parts: &Parts<'_>,
         start: usize,
@@ -59,7 +61,7 @@ impl Opener {
         }
     }
 
-    /// Appends a CBC record's plaintext to `out` and says how long it is.
+    /// Writes a CBC record's plaintext to `out` from `start` on and says how long it is.
     pub(super) fn open_cbc(
         &self,
         parts: &Parts<'_>,
@@ -75,36 +77,38 @@ impl Opener {
 
 fn aead(
     key: &LessSafeKey,
-    nonce: &[u8; 12],
+    nonce: Nonce,
     aad: &[u8],
     parts: &Parts<'_>,
     start: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), Unauthentic> {
-    let (nonce, aad) = (Nonce::assume_unique_for_key(*nonce), Aad::from(aad));
+    let (nonce, aad) = (AeadNonce::assume_unique_for_key(nonce.to_bytes()), Aad::from(aad));
     match parts.contiguous {
         Some(ciphertext) => {
+            // What an earlier record left is overwritten: only what is beyond it has to be made.
             out.resize(start.saturating_add(parts.len), 0);
             let plaintext = out.get_mut(start..).ok_or(Unauthentic)?;
-            key.open_separate_gather(nonce, aad, ciphertext, parts.trailer(), plaintext).map_err(|_| Unauthentic)
+            key.open_separate_gather(nonce, aad, ciphertext, parts.trailer, plaintext).map_err(|_| Unauthentic)
         }
         None => {
             let text = out.get_mut(start..).ok_or(Unauthentic)?;
-            key.open_in_place_separate_tag(nonce, aad, parts.trailer(), text).map(|_| ()).map_err(|_| Unauthentic)
+            key.open_in_place_separate_tag(nonce, aad, parts.trailer, text).map(|_| ()).map_err(|_| Unauthentic)
         }
     }
 }
 
 fn ccm<K: AeadInOut>(
     key: &K,
-    nonce: &[u8; 12],
+    nonce: Nonce,
     aad: &[u8],
     parts: &Parts<'_>,
     start: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), Unauthentic> {
+    let nonce = nonce.to_bytes();
     let nonce = nonce.as_slice().try_into().map_err(|_| Unauthentic)?;
-    let tag = parts.trailer().try_into().map_err(|_| Unauthentic)?;
+    let tag = parts.trailer.try_into().map_err(|_| Unauthentic)?;
     let text = parts.gather(start, out).ok_or(Unauthentic)?;
     key.decrypt_inout_detached(nonce, aad, InOutBuf::from(text), tag).map_err(|_| Unauthentic)
 }

@@ -82,12 +82,20 @@ impl Index {
         self.heads.len()
     }
 
-    /// Adds to `hits` the samples that this key stream makes plausible; says how many were looked at.
-    pub(super) fn look_up(&self, keystream: &Block, mut hit: impl FnMut(&Head)) -> usize {
+    /// Calls `hit` with the samples that this key stream makes plausible; says how many were looked at.
+    #[inline]
+    pub(super) fn look_up(&self, keystream: &Block, hit: impl FnMut(&Head)) -> usize {
         let Some(key) = keystream.first_chunk::<HEAD>() else { return 0 };
         let at = bucket(key);
-        let (Some(&from), Some(&to)) = (self.starts.get(at), self.starts.get(at + 1)) else { return 0 };
-        let Some(heads) = self.heads.get(from as usize..to as usize) else { return 0 };
+        match self.starts.get(at..=at + 1) {
+            Some(&[from, to]) if from != to => self.look_up_in(from as usize..to as usize, key, hit),
+            _ => 0,
+        }
+    }
+
+    #[cold]
+    fn look_up_in(&self, range: std::ops::Range<usize>, key: &[u8; HEAD], mut hit: impl FnMut(&Head)) -> usize {
+        let Some(heads) = self.heads.get(range) else { return 0 };
         for head in heads {
             let mut text = head.bytes;
             text.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);

@@ -2,7 +2,7 @@ use aes::Block;
 
 use super::Sample;
 use super::head::{Head, Index};
-use crate::cipher::{Keystream, RecordCipher};
+use crate::cipher::{Keystream, Nonce, RecordCipher};
 use crate::schedule::tls13::{TrafficKeys, next_secret};
 use crate::secret::Secret;
 use crate::suite::Suite;
@@ -15,7 +15,7 @@ pub(super) mod cost {
     /// Key derivation for a secret, a suite and a generation.
     pub(crate) const KEYS: u64 = 512;
     /// A block of ChaCha20.
-    pub(crate) const CHACHA20: u64 = 16;
+    pub(crate) const CHACHA20: u64 = 32;
     /// The tail of a record, whose head was plausible.
     pub(crate) const TAIL: u64 = 8;
     /// A tag, apart from the record's length.
@@ -36,7 +36,7 @@ pub(super) const fn suites(secret_len: usize) -> &'static [&'static [u16]] {
 /// A secret made ready for trials.
 pub(super) struct TrialKey {
     keystream: Keystream,
-    iv: [u8; 12],
+    iv: Nonce,
     ciphers: Vec<(u16, RecordCipher)>,
 }
 
@@ -60,7 +60,7 @@ impl TrialKey {
         key.get_mut(..keys.key().len())?.copy_from_slice(keys.key());
         let ciphers =
             suites().filter_map(|suite| Some((suite.id, RecordCipher::tls13(suite, secret.as_bytes())?))).collect();
-        Some(Self { keystream: Keystream::new(suite.protection, &key)?, iv: *keys.iv(), ciphers })
+        Some(Self { keystream: Keystream::new(suite.protection, &key)?, iv: Nonce::from_bytes(keys.iv()), ciphers })
     }
 
     /// What a block costs.
@@ -76,7 +76,7 @@ impl TrialKey {
         let mut blocks = [Block::default(); BATCH as usize];
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(blocks.len());
         let Some(blocks) = blocks.get_mut(..count) else { return 0 };
-        self.keystream.first_blocks(&self.iv, from, blocks);
+        self.keystream.first_blocks(self.iv, from, blocks);
         let mut looked = 0;
         for (sequence, block) in (from..).zip(blocks.iter()) {
             looked += index.look_up(block, |&Head { flow, sample, .. }| hits.push(Hit { sequence, flow, sample }));

@@ -57,8 +57,9 @@ impl<'m> Flow<'m> {
     pub(super) fn handshake<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side, mut bytes: &[u8]) {
         let cap = self.limits.handshake;
         let mut messages = std::mem::take(&mut self.side_mut(side).messages);
-        while let Some(message) = messages.next(&mut bytes, cap) {
+        while let Some(message) = messages.next(&mut bytes, cap, self.shared.records_transcript()) {
             self.hello(call, side, message.kind, message.body);
+            self.shared.transcribe(side, &message, cap);
         }
         if messages.is_idle() {
             messages = Messages::default();

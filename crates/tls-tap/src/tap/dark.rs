@@ -16,15 +16,18 @@ impl Flow<'_> {
 
     fn reason(&self, side: Side, keys: &KeyStore) -> Dark {
         let shared = &self.shared;
-        let either =
-            |is: fn(&super::direction::Direction<'_>) -> bool| is(self.side(side)) || is(self.side(side.peer()));
+        let tls12 = || [side, side.peer()].iter().any(|side| self.side(*side).queue.looks_like_tls12());
+        // A renegotiation has hellos of its own.
+        let epoch = match self.side(side).phase {
+            Phase::Switch(epoch) => epoch,
+            _ => 0,
+        };
         match shared.random {
-            None if either(|direction| direction.queue.looks_like_tls12()) => Dark::JoinedLateTls12,
-            None if shared.has_server_hello() => Dark::HandshakeLost,
-            None if self.midstream => Dark::JoinedLate,
-            None => Dark::HandshakeLost,
+            None if shared.has_server_hello() || !self.midstream => Dark::HandshakeLost,
+            None if tls12() => Dark::JoinedLateTls12,
+            None => Dark::JoinedLate,
             Some(_) if shared.joined => Dark::JoinedLate,
-            Some(_) if shared.version == Some(Version::Tls12) && shared.has_tls12_keys(0, keys) => Dark::HandshakeLost,
+            Some(_) if shared.version == Some(Version::Tls12) && !shared.has_hellos(epoch) => Dark::HandshakeLost,
             Some(_) if shared.secrets(keys).is_some() && !shared.has_server_hello() => Dark::HandshakeLost,
             Some(_) => Dark::NoKey,
         }

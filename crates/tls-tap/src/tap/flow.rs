@@ -29,6 +29,8 @@ pub(super) struct Flow<'m> {
     order: u64,
     /// Something changed that may let held records go.
     stirred: bool,
+    /// Generation of the keys that held records were tried with.
+    generation: u64,
     /// The connection's start was not seen.
     pub(super) midstream: bool,
     /// Plaintext of the record at hand.
@@ -46,6 +48,7 @@ impl<'m> Flow<'m> {
             server: Direction::new(limits.trials, midstream),
             order: 0,
             stirred: false,
+            generation: 0,
             midstream,
             plain: Vec::new(),
             scratch: Vec::new(),
@@ -190,6 +193,7 @@ impl<'m> Flow<'m> {
 
     /// Bytes of this side are missing.
     pub(super) fn handshake_damaged(&mut self, side: Side) {
+        self.shared.drop_transcript();
         let direction = self.side_mut(side);
         direction.lossy = true;
         direction.messages.reset();
@@ -234,13 +238,14 @@ impl<'m> Flow<'m> {
     /// Reads held records in the order in which they came, until each side has to wait.
     #[inline]
     pub(super) fn drain<R: Reader>(&mut self, keys: &KeyStore, reader: &mut R) {
-        if self.stirred {
+        if self.stirred || (self.generation != keys.generation() && self.is_blind()) {
             self.drain_stirred(keys, reader);
         }
     }
 
     fn drain_stirred<R: Reader>(&mut self, keys: &KeyStore, reader: &mut R) {
         self.stirred = false;
+        self.generation = keys.generation();
         while let Some(side) = self.next_ready(keys) {
             let direction = self.side_mut(side);
             let dropped = direction.queue.take_dropped();
@@ -361,12 +366,12 @@ impl<'m> Flow<'m> {
     }
 
     /// The end: whatever can be read is read, and what stays dark is said.
-    pub(super) fn finish<R: Reader>(&mut self, call: &mut Call<'_, R>, scanning: [bool; 2]) {
+    pub(super) fn finish<R: Reader>(&mut self, call: &mut Call<'_, R>, lost: [bool; 2]) {
         if !self.shared.has_server_hello() {
             self.shared.server_lost = true;
         }
         self.drain_stirred(call.keys, call.reader);
-        for (side, scanning) in [Side::Client, Side::Server].into_iter().zip(scanning) {
+        for (side, lost) in [Side::Client, Side::Server].into_iter().zip(lost) {
             self.flush_lost(call, side);
             let direction = self.side(side);
             let sought = matches!(direction.phase, Phase::Seek(_)) && direction.failures > 0 && !direction.lossy;
@@ -374,7 +379,7 @@ impl<'m> Flow<'m> {
                 self.tell_dark(call, side);
             } else if sought {
                 self.die(call, side, Dark::WrongKey);
-            } else if scanning {
+            } else if lost {
                 self.die(call, side, Dark::LostSync);
             }
         }

@@ -87,7 +87,7 @@ pub(super) struct Queue<'m> {
     index: u64,
     dropped: Option<Dropped>,
     nonce: Option<u64>,
-    rising: u32,
+    tls12: bool,
 }
 
 impl<'m> Queue<'m> {
@@ -107,7 +107,7 @@ impl<'m> Queue<'m> {
     pub(super) fn push(&mut self, time: u64, order: u64, item: Item<'_, 'm>, bytes: usize, pieces: usize) -> bool {
         let what = match item {
             Item::Record(header, mut body) => {
-                self.watch_nonce(header, &body);
+                self.watch(header, &body);
                 let mut kept = Vec::with_capacity(1);
                 body.keep(&mut kept);
                 Waiting::Record(header, kept)
@@ -176,20 +176,27 @@ impl<'m> Queue<'m> {
         self.owned + self.pieces * size_of::<Cow<'_, [u8]>>() + self.items.capacity() * size_of::<Held<'_>>()
     }
 
-    /// The records bear explicit nonces that rise by one: AES-GCM of TLS 1.2 (RFC 5288).
+    /// A record was seen that TLS 1.3 would not send.
     pub(super) const fn looks_like_tls12(&self) -> bool {
-        self.rising >= 2
+        self.tls12
     }
 
-    fn watch_nonce(&mut self, header: Header, body: &Body<'_, '_>) {
-        let mut nonce = [0; 8];
-        if header.content_type() != content::APPLICATION_DATA || !body.copy_at(0, &mut nonce) {
-            return;
+    fn watch(&mut self, header: Header, body: &Body<'_, '_>) {
+        match header.content_type() {
+            // TLS 1.3 sends protected alerts as application data.
+            content::ALERT => self.tls12 |= header.len() > 2,
+            // AES-GCM and CCM of TLS 1.2 number their records in an explicit nonce (RFC 5288): by chance, two ciphertexts that
+            // follow each other begin so once in 2^64.
+            content::APPLICATION_DATA => {
+                let mut nonce = [0; 8];
+                if body.copy_at(0, &mut nonce) {
+                    let nonce = u64::from_be_bytes(nonce);
+                    self.tls12 |= self.nonce.is_some_and(|last| last.wrapping_add(1) == nonce);
+                    self.nonce = Some(nonce);
+                }
+            }
+            _ => {}
         }
-        let nonce = u64::from_be_bytes(nonce);
-        let rises = self.nonce.is_some_and(|last| last.checked_add(1) == Some(nonce));
-        self.rising = if rises { self.rising.saturating_add(1) } else { 0 };
-        self.nonce = Some(nonce);
     }
 }
 

@@ -12,6 +12,7 @@ mod shared;
 mod steady;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod unverified;
 
 use crate::framer::{Framer, Item};
@@ -119,8 +120,16 @@ impl<'m> Tls<'m> {
 
     /// The connection ended, or the capture did: says what stayed dark, and what was still missing.
     pub fn finish<R: Reader>(&mut self, time: u64, keys: &KeyStore, reader: &mut R) {
-        let scanning = [self.client.is_scanning(), self.server.is_scanning()];
-        self.flow.finish(&mut Call { time, keys, reader }, scanning);
+        for side in [Side::Client, Side::Server] {
+            let (framer, flow) = self.framer(side);
+            framer.end();
+            let mut nothing = Chunk::Lasting(&[]);
+            while let Some((time, item)) = framer.next(time, &mut nothing) {
+                flow.accept(&mut Call { time, keys, reader }, side, item);
+            }
+        }
+        let lost = [self.client.is_lost(), self.server.is_lost()];
+        self.flow.finish(&mut Call { time, keys, reader }, lost);
     }
 
     /// ClientHello.random, when the hello was seen or a late search named it.

@@ -127,6 +127,10 @@ impl<'m> Flow<'m> {
                 }
                 self.content(call, side, content_type, plain);
             }
+            content::APPLICATION_DATA => {
+                let direction = self.side_mut(side);
+                direction.early_missed = direction.early_missed.saturating_add(plain.len() as u64);
+            }
             content::ALERT => self.alert(call, side, plain),
             _ => {}
         }
@@ -136,7 +140,7 @@ impl<'m> Flow<'m> {
         let cap = self.limits.handshake;
         let mut messages = std::mem::take(&mut self.side_mut(side).messages);
         let mut finished = false;
-        while let Some(message) = messages.next(&mut bytes, cap) {
+        while let Some(message) = messages.next(&mut bytes, cap, false) {
             match message.kind {
                 message::ENCRYPTED_EXTENSIONS if side == Side::Server && self.shared.extensions.is_none() => {
                     self.shared.extensions = Some(hello::encrypted_extensions(message.body));
@@ -166,7 +170,7 @@ impl<'m> Flow<'m> {
         direction.messages.reset();
         direction.failures = 0;
         let missed = std::mem::take(&mut direction.early_missed);
-        if missed > 0 && self.shared.extensions.as_ref().is_some_and(|extensions| extensions.early_data) {
+        if missed > 0 && (self.shared.early_accepted() || self.shared.early_unknown()) {
             call.reader.gap(call.time, side, Gap { min: 0, max: missed });
         }
         let direction = self.side_mut(side);

@@ -1,7 +1,9 @@
 //! What both sides' hellos settled.
 
+use super::transcript::{RsaExchange, Transcript};
 use crate::cipher::RecordCipher;
 use crate::handshake::hello::{ClientHello, EncryptedExtensions, ServerHello};
+use crate::handshake::messages::{Message, message};
 use crate::schedule::tls12::KeyBlock;
 use crate::{KeyStore, Secret, Secrets, Secured, Side, Suite, Version};
 
@@ -30,6 +32,9 @@ pub(super) struct Shared {
     pub(super) joined: bool,
     pub(super) resumed: bool,
     pub(super) secured: bool,
+    /// The handshake at hand, while an RSA key exchange may follow or be under way.
+    transcript: Option<Box<Transcript>>,
+    exchanges: Vec<RsaExchange>,
 }
 
 impl Shared {
@@ -70,10 +75,15 @@ impl Shared {
         keys.get(self.random.as_ref()?)
     }
 
-    /// 0-RTT data was offered, and nothing says that it was refused.
+    /// The server took the 0-RTT data: its EncryptedExtensions alone say so (RFC 8446 section 4.2.10). What it refused is sent again.
     pub(super) fn early_accepted(&self) -> bool {
+        self.extensions.as_ref().is_some_and(|extensions| extensions.early_data)
+    }
+
+    /// Nothing says whether the server took the 0-RTT data.
+    pub(super) fn early_unknown(&self) -> bool {
         let first_psk = self.servers.first().is_none_or(|server| server.psk == Some(0));
-        !self.retried && first_psk && self.extensions.as_ref().is_none_or(|extensions| extensions.early_data)
+        !self.retried && first_psk && self.extensions.is_none()
     }
 
     pub(super) fn early_offered(&self) -> bool {
@@ -86,21 +96,38 @@ impl Shared {
         TLS13_SUITES.into_iter().filter(move |suite| known.is_none_or(|known| known == *suite)).filter_map(Suite::by_id)
     }
 
-    /// Both hellos of this TLS 1.2 handshake, the first being 0, and its master secret.
-    fn epoch<'k>(&self, epoch: usize, keys: &'k KeyStore) -> Option<(&ClientHello, &ServerHello, &'k Secret)> {
-        let (client, server) = (self.clients.get(epoch)?, self.servers.get(epoch)?);
+    /// Both hellos of this TLS 1.2 handshake, the first being 0.
+    fn hellos(&self, epoch: usize) -> Option<(&ClientHello, &ServerHello)> {
+        Some((self.clients.get(epoch)?, self.servers.get(epoch)?))
+    }
+
+    pub(super) fn has_hellos(&self, epoch: usize) -> bool {
+        self.hellos(epoch).is_some()
+    }
+
+    fn master<'k>(&self, epoch: usize, keys: &'k KeyStore) -> Option<&'k Secret> {
+        let (client, server) = self.hellos(epoch)?;
         let by_random = keys.get(&client.hello.random).and_then(|secrets| secrets.master.as_ref());
-        let master = by_random.or_else(|| keys.session(&server.session_id.0))?;
-        Some((client, server, master))
+        by_random.or_else(|| keys.session(&server.session_id.0))
+    }
+
+    fn premaster<'k>(&self, epoch: usize, keys: &'k KeyStore) -> Option<(&RsaExchange, &'k Secret)> {
+        let exchange = self.exchanges.iter().find(|exchange| exchange.epoch == epoch)?;
+        Some((exchange, keys.premaster(&exchange.encrypted)?))
     }
 
     pub(super) fn has_tls12_keys(&self, epoch: usize, keys: &KeyStore) -> bool {
-        self.epoch(epoch, keys).is_some()
+        self.master(epoch, keys).is_some() || (self.has_hellos(epoch) && self.premaster(epoch, keys).is_some())
     }
 
     pub(super) fn tls12_cipher(&self, epoch: usize, side: Side, keys: &KeyStore) -> Option<RecordCipher> {
-        let (client, server, master) = self.epoch(epoch, keys)?;
+        let (client, server) = self.hellos(epoch)?;
         let suite = Suite::by_id(server.suite)?;
+        let derived = || {
+            let (exchange, premaster) = self.premaster(epoch, keys)?;
+            exchange.master(suite, premaster, &client.hello.random, &server.random)
+        };
+        let master = self.master(epoch, keys).cloned().or_else(derived)?;
         let block = KeyBlock::derive(suite, master.as_bytes(), &client.hello.random, &server.random);
         RecordCipher::tls12(suite, block.write_keys(side), server.encrypt_then_mac)
     }
@@ -115,7 +142,42 @@ impl Shared {
         })
     }
 
+    /// Whether whole messages are wanted.
+    pub(super) const fn records_transcript(&self) -> bool {
+        self.transcript.is_some()
+    }
+
+    /// Takes down a message of TLS 1.2, or of the hellos of any version.
+    pub(super) fn transcribe(&mut self, side: Side, message: &Message<'_>, cap: usize) {
+        if side == Side::Client && message.kind == message::CLIENT_HELLO {
+            let epoch = self.clients.len().checked_sub(1);
+            self.transcript = epoch.map(|epoch| Box::new(Transcript::new(epoch)));
+        }
+        let Some(transcript) = &mut self.transcript else { return };
+        let goes_on = transcript.push(side, message, cap);
+        let server = self.servers.get(transcript.epoch);
+        let suite = server.map(|server| Suite::by_id(server.suite).filter(|suite| suite.has_rsa_key_exchange()));
+        match (server, suite) {
+            (Some(server), Some(Some(suite))) if goes_on => {
+                if let Some(exchange) = transcript.finish(suite, server.extended_master_secret) {
+                    self.exchanges.push(exchange);
+                    self.transcript = None;
+                }
+            }
+            (None, _) if goes_on => {}
+            _ => self.transcript = None,
+        }
+    }
+
+    /// Handshake bytes are missing.
+    pub(super) fn drop_transcript(&mut self) {
+        self.transcript = None;
+    }
+
     pub(super) fn memory(&self) -> usize {
-        self.clients.capacity() * size_of::<ClientHello>() + self.servers.capacity() * size_of::<ServerHello>()
+        self.transcript.as_ref().map_or(0, |transcript| transcript.memory())
+            + self.exchanges.capacity() * size_of::<RsaExchange>()
+            + self.clients.capacity() * size_of::<ClientHello>()
+            + self.servers.capacity() * size_of::<ServerHello>()
     }
 }

@@ -226,7 +226,7 @@ impl<'m> Flow<'m> {
     fn post_handshake<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side, mut bytes: &[u8]) {
         let messages = &mut self.side_mut(side).messages;
         let mut updates = false;
-        while let Some(message) = messages.next(&mut bytes, 0) {
+        while let Some(message) = messages.next(&mut bytes, 0, false) {
             updates |= message.kind == message::KEY_UPDATE;
         }
         if !updates {

@@ -306,7 +306,7 @@ impl Cases {
     pub(super) fn attach(&mut self, id: u64, request: &Arc<Request>, record: u64, brief: Brief) -> bool {
         let Some(mut case) = self.open.remove(&id) else { return false };
         case.loss.request = Some(Arc::clone(request));
-        case.loss.edge = request.edge;
+        case.loss.edge = request.edge.filter(|edge| edge.is_cdn()).or(case.loss.edge).or(request.edge);
         case.loss.record = record;
         case.loss.brief = brief;
         case.asked = brief.start;

@@ -258,6 +258,16 @@ fn a_cdn_is_one_client_and_may_ask_elsewhere() {
 }
 
 #[test]
+fn a_cdn_is_known_by_its_published_addresses_too() {
+    let cases = told(|world| {
+        let edge = world.h2("104.16.0.1:1000");
+        world.ask(edge, 1, &get("/a").from(Edge::Proxy));
+        world.refuse(edge, 1);
+    });
+    assert_eq!(cases, ["Downgrade Unknown OtherOrigin resets 1 attempts 1"]);
+}
+
+#[test]
 fn as_many_http_1_1_requests_as_cases_or_fewer() {
     let scenario = |retries: u64| {
         told(|world| {

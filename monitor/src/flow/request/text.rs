@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 /// Longest text that is kept of any one part, in bytes.
-const KEPT: usize = 2_048;
+const KEPT: usize = 1_024;
 
 /// Bytes from the wire as text: bounded, lossy UTF-8, control characters replaced.
 pub(super) fn clean(bytes: &[u8]) -> Cow<'_, str> {

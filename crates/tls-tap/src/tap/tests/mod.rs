@@ -2,6 +2,7 @@
 
 mod captures;
 mod hostile;
+mod late;
 mod loss;
 mod peer;
 mod reading;
