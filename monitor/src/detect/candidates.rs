@@ -67,20 +67,27 @@ pub(super) struct Record {
     before: u64,
 }
 
+/// The newest of a chain: its number, 0 for none, and its peak, so that adding to a chain does not read a record of long ago.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    number: u64,
+    peak: Time,
+}
+
 /// A ring of the last requests. Those whose `shape` falls into the same slot are chained, newest first.
 #[derive(Debug)]
 pub(super) struct Candidates {
     ring: VecDeque<Record>,
     /// Number of the oldest in the ring; numbers begin with 1.
     base: u64,
-    heads: Vec<u64>,
+    heads: Vec<Head>,
     cap: usize,
 }
 
 impl Candidates {
     pub(super) fn new(cap: usize) -> Self {
         let cap = cap.max(1);
-        Self { ring: VecDeque::new(), base: 1, heads: vec![0; cap.next_power_of_two()], cap }
+        Self { ring: VecDeque::new(), base: 1, heads: vec![Head::default(); cap.next_power_of_two()], cap }
     }
 
     /// Remembers a request; the number that it goes by.
@@ -91,9 +98,15 @@ impl Candidates {
         }
         let number = self.base + self.ring.len() as u64;
         let slot = brief.shape as usize & (self.heads.len() - 1);
-        let before = self.heads.get_mut(slot).map_or(0, |head| std::mem::replace(head, number));
-        let peak = self.get(before).map_or(brief.start, |record| record.peak.max(brief.start));
-        self.ring.push_back(Record { brief, state: State::Open, status: None, peak, before });
+        let mut record = Record { brief, state: State::Open, status: None, peak: brief.start, before: 0 };
+        if let Some(head) = self.heads.get_mut(slot) {
+            record.before = head.number;
+            if head.number >= self.base {
+                record.peak = head.peak.max(brief.start);
+            }
+            *head = Head { number, peak: record.peak };
+        }
+        self.ring.push_back(record);
         number
     }
 
@@ -112,7 +125,7 @@ impl Candidates {
     /// Requests of this shape, newest first, as long as one that began after `since` may follow.
     pub(super) fn chain(&self, shape: u64, since: Time) -> impl Iterator<Item = (u64, &Record)> {
         let slot = shape as usize & (self.heads.len() - 1);
-        let mut next = self.heads.get(slot).copied().unwrap_or(0);
+        let mut next = self.heads.get(slot).map_or(0, |head| head.number);
         std::iter::from_fn(move || {
             let number = next;
             let record = self.get(number).filter(|record| record.peak > since)?;

@@ -67,14 +67,16 @@ impl Timeline {
         }
         let nanos = |step: Duration| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
         let since = time.0.saturating_sub(self.start.0);
-        while since / nanos(self.step) >= STEPS as u64 {
+        let mut at = since / nanos(self.step);
+        while at >= STEPS as u64 {
             self.step = self.step.saturating_mul(2);
+            at = since / nanos(self.step);
             let pairs = self.steps.chunks(2);
             self.steps = pairs
                 .map(|pair| pair.iter().fold((0, 0, 0), |sum, step| (sum.0 + step.0, sum.1 + step.1, sum.2 + step.2)))
                 .collect();
         }
-        let at = usize::try_from(since / nanos(self.step)).unwrap_or(0);
+        let at = usize::try_from(at).unwrap_or(0);
         if at >= self.steps.len() {
             self.steps.resize(at + 1, (0, 0, 0));
         }

@@ -201,11 +201,14 @@ impl Kept {
     #[inline]
     fn push(&mut self, entry: Entry) -> bool {
         self.bytes += entry.len();
-        self.cut |= self.entries.len() >= self.max_fields || self.bytes > self.max_bytes;
-        self.complete &= !(self.cut || entry.is_unknown());
-        if !self.cut {
-            self.entries.push(entry);
+        if self.cut || self.entries.len() >= self.max_fields || self.bytes > self.max_bytes {
+            (self.cut, self.complete) = (true, false);
+            return false;
         }
-        !self.cut
+        if entry.is_unknown() {
+            self.complete = false;
+        }
+        self.entries.push(entry);
+        true
     }
 }

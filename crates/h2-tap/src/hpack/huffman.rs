@@ -139,17 +139,8 @@ pub(super) fn decode(mut input: &[u8], out: &mut [u8]) -> Result<usize, HpackErr
     let mut n = 0;
     let mut bits = Bits { word: 0, have: 0 };
     while bits.refill(&mut input) {
-        let mut word = 0;
-        let mut filled = 0;
         // At least 56 bits are there: enough for four.
-        for _ in 0..4 {
-            let pair = bits.pair();
-            word |= u64::from(pair.symbols) << filled;
-            filled += u32::from(pair.filled);
-            bits.skip(u32::from(pair.bits));
-        }
-        *out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)? = word.to_le_bytes();
-        n += filled as usize / 8;
+        n += bits.pairs::<4>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
         if bits.pair().bits == 0 {
             if !bits.refill(&mut input) {
                 break;
@@ -165,8 +156,19 @@ pub(super) fn decode(mut input: &[u8], out: &mut [u8]) -> Result<usize, HpackErr
 
 /// The last bytes of a string, with its padding.
 fn last(mut bits: Bits, mut input: &[u8], out: &mut [u8], mut n: usize) -> Result<usize, HpackError> {
+    bits.refill_last(&mut input);
     loop {
+        if bits.have >= 4 * WIDTH as u32 {
+            n += bits.pairs::<4>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
+        }
         bits.refill_last(&mut input);
+        if bits.have >= 2 * WIDTH as u32 {
+            n += bits.pairs::<2>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
+        }
+        if bits.is_padding() {
+            // No code is so short and all ones.
+            return Ok(n);
+        }
         let pair = bits.pair();
         if pair.bits != 0 && u32::from(pair.bits) <= bits.have {
             *out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)? =
@@ -184,7 +186,7 @@ fn last(mut bits: Bits, mut input: &[u8], out: &mut [u8], mut n: usize) -> Resul
             }
         };
         if len > bits.have {
-            return if bits.is_padding() { Ok(n) } else { Err(HpackError::Huffman) };
+            return Err(HpackError::Huffman);
         }
         *out.get_mut(n).ok_or(HpackError::Huffman)? = u8::try_from(symbol).map_err(|_| HpackError::Huffman)?;
         n += 1;
@@ -231,6 +233,22 @@ impl Bits {
     fn pair(&self) -> Pair {
         let next = (self.word >> (64 - WIDTH)) as usize;
         PAIRS.get(next).copied().unwrap_or(Pair { symbols: 0, bits: 0, filled: 0 })
+    }
+
+    /// Decodes up to `N` pairs to the front of `out`, as far as no code longer than [`WIDTH`] comes, and says how many symbols they
+    /// are. `N` times [`WIDTH`] bits must be there.
+    #[inline]
+    fn pairs<const N: usize>(&mut self, out: &mut [u8; 8]) -> usize {
+        let mut word = 0;
+        let mut filled = 0;
+        for _ in 0..N {
+            let pair = self.pair();
+            word |= u64::from(pair.symbols) << filled;
+            filled += u32::from(pair.filled);
+            self.skip(u32::from(pair.bits));
+        }
+        *out = word.to_le_bytes();
+        filled as usize / 8
     }
 
     /// The next symbol, of a code longer than [`WIDTH`], and its length; 256 is EOS.

@@ -44,12 +44,8 @@ impl<T: Clone> Ledger<T> {
         if goaway.last_stream == until || self.client_open == 0 {
             return;
         }
-        let above: Vec<u32> = self
-            .open
-            .range(goaway.last_stream.saturating_add(1)..=until)
-            .map(|(&id, _)| id)
-            .filter(|id| id % 2 == 1)
-            .collect();
+        let refused = self.open.above(goaway.last_stream).take_while(|&id| id <= until);
+        let above: Vec<u32> = refused.filter(|id| id % 2 == 1).collect();
         for id in above {
             self.refuse(time, id, goaway, o);
         }
@@ -69,7 +65,8 @@ impl<T: Clone> Ledger<T> {
 
     /// The connection is over. `dark`: a side could not be read to its end, so that a stream's end may have been there.
     pub(crate) fn finish<O: Observer<Tag = T>>(&mut self, time: u64, dark: bool, o: &mut O) {
-        while let Some((id, entry)) = self.open.pop_first() {
+        while let Some(entry) = self.open.pop_first() {
+            let id = entry.stream.id;
             let doubtful = dark || entry.seen != self.losses;
             let below = self.goaway.filter(|goaway| goaway.last_stream < id && id % 2 == 1);
             let end = match below.or(self.refused(id)) {

@@ -70,7 +70,7 @@ impl<T: Clone> Ledger<T> {
 
     /// A promised request has no body: its client side is ended from the beginning (RFC 9113 section 8.4).
     fn promise<O: Observer<Tag = T>>(&mut self, time: u64, id: u32, fields: &Fields<'_>, o: &mut O) {
-        if id == 0 || id % 2 == 1 || self.open.contains_key(&id) {
+        if id == 0 || id % 2 == 1 || self.open.contains(id) {
             return o.anomaly(time, Side::Server, Anomaly::StreamId);
         }
         let tag = o.request(time, id, HeadKind::Promise, fields, true);
@@ -86,7 +86,7 @@ impl<T: Clone> Ledger<T> {
         }
         let losses = self.losses;
         if !self.next_request(id) {
-            match self.open.get_mut(&id) {
+            match self.open.get_mut(id) {
                 Some(entry) => {
                     entry.seen = losses;
                     entry.stream.client_ended |= section.end_stream;
@@ -97,12 +97,12 @@ impl<T: Clone> Ledger<T> {
             }
             return;
         }
-        let unknown = self.open.get(&id).map(|_| true).or_else(|| self.ended_unasked(id).map(|_| false));
+        let unknown = self.open.get(id).map(|_| true).or_else(|| self.ended_unasked(id).map(|_| false));
         if unknown.is_some() || self.unseen_requests {
             // What we have of this stream came from the server; the client's first HEADERS that we see may be trailers.
             let pseudo = Pseudo::of(fields);
             if !pseudo.any && pseudo.complete {
-                if let Some(entry) = self.open.get_mut(&id) {
+                if let Some(entry) = self.open.get_mut(id) {
                     entry.stream.client_ended |= section.end_stream;
                     o.response(time, &entry.stream, HeadKind::Trailers, Side::Client, fields);
                 }
@@ -113,7 +113,7 @@ impl<T: Clone> Ledger<T> {
         let tag = o.request(time, id, HeadKind::Request, fields, section.end_stream);
         match unknown {
             Some(true) => {
-                if let Some(entry) = self.open.get_mut(&id) {
+                if let Some(entry) = self.open.get_mut(id) {
                     entry.seen = losses;
                     entry.stream.tag = Some(tag);
                     entry.stream.client_ended |= section.end_stream;
@@ -149,7 +149,7 @@ impl<T: Clone> Ledger<T> {
 
     fn server_headers<O: Observer<Tag = T>>(&mut self, time: u64, section: Section, fields: &Fields<'_>, o: &mut O) {
         let id = section.stream;
-        if !self.open.contains_key(&id) {
+        if !self.open.contains(id) {
             if self.closed.iter().any(|closed| closed.stream.id == id) {
                 // Sent before the server knew of the client's RST_STREAM.
                 return;
@@ -162,7 +162,7 @@ impl<T: Clone> Ledger<T> {
             self.enter(time, Side::Server, stream, o);
         }
         let (losses, server_losses) = (self.losses, self.server_losses);
-        let Some(entry) = self.open.get_mut(&id) else { return };
+        let Some(entry) = self.open.get_mut(id) else { return };
         entry.seen = losses;
         let pseudo = Pseudo::of(fields);
         let stream = &mut entry.stream;

@@ -2,10 +2,12 @@
 
 mod end;
 mod headers;
+mod open;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub(crate) use headers::Section;
+use open::Open;
 
 use crate::{Anomaly, End, GoAway, Limits, Observer, Phase, Side, Stream};
 
@@ -26,10 +28,10 @@ struct Closed<T> {
     end: End,
 }
 
-/// Stream identifiers are a peer's choice: a search tree has no bad input, and its order is the order of age.
+/// The streams of one connection. The order of their identifiers is the order of their age.
 #[derive(Debug)]
 pub(crate) struct Ledger<T> {
-    open: BTreeMap<u32, Entry<T>>,
+    open: Open<T>,
     client_open: usize,
     closed: VecDeque<Closed<T>>,
     /// How many of `closed` ended without a request that we saw.
@@ -50,7 +52,7 @@ pub(crate) struct Ledger<T> {
 impl<T: Clone> Ledger<T> {
     pub(crate) fn new(limits: &Limits, unseen_requests: bool) -> Self {
         Self {
-            open: BTreeMap::new(),
+            open: Open::new(),
             client_open: 0,
             closed: VecDeque::new(),
             closed_unasked: 0,
@@ -70,13 +72,12 @@ impl<T: Clone> Ledger<T> {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        // A tree node is on average two thirds full.
-        self.open.len() * size_of::<(u32, Entry<T>)>() * 3 / 2 + self.closed.capacity() * size_of::<Closed<T>>()
+        self.open.memory() + self.closed.capacity() * size_of::<Closed<T>>()
     }
 
     /// Open, so that DATA of `side` may name it.
     pub(crate) fn takes_data(&self, id: u32, side: Side) -> bool {
-        self.open.get(&id).is_some_and(|entry| match side {
+        self.open.get(id).is_some_and(|entry| match side {
             Side::Client => !entry.stream.client_ended,
             Side::Server => true,
         })
@@ -84,7 +85,7 @@ impl<T: Clone> Ledger<T> {
 
     /// A frame may well name this stream: it is open, ended lately, or cannot be judged because requests went by unseen.
     pub(crate) fn plausible(&self, id: u32) -> bool {
-        self.open.contains_key(&id)
+        self.open.contains(id)
             || self.closed.iter().any(|closed| closed.stream.id == id)
             || (self.unseen_requests && id % 2 == 1)
     }
@@ -112,12 +113,10 @@ impl<T: Clone> Ledger<T> {
     }
 
     fn insert(&mut self, stream: Stream<T>) -> Option<Stream<T>> {
-        let evicted =
-            if self.open.len() >= self.streams { self.open.pop_first().map(|(_, entry)| entry) } else { None };
+        let evicted = if self.open.len() >= self.streams { self.open.pop_first() } else { None };
         self.client_open -= evicted.as_ref().map_or(0, |entry| usize::from(entry.stream.id % 2 == 1));
         self.client_open += usize::from(stream.id % 2 == 1);
-        let entry = Entry { seen: self.losses, certain: self.server_losses, stream };
-        self.open.insert(entry.stream.id, entry);
+        self.open.insert(Entry { seen: self.losses, certain: self.server_losses, stream });
         evicted.map(|entry| entry.stream)
     }
 
@@ -130,7 +129,7 @@ impl<T: Clone> Ledger<T> {
     }
 
     fn take(&mut self, id: u32) -> Option<Entry<T>> {
-        let entry = self.open.remove(&id)?;
+        let entry = self.open.remove(id)?;
         self.client_open -= usize::from(id % 2 == 1);
         Some(entry)
     }
@@ -184,7 +183,7 @@ impl<T: Clone> Ledger<T> {
     /// Enters DATA of an open stream.
     #[inline]
     fn passed(&mut self, side: Side, id: u32, bytes: u64, end: bool) -> bool {
-        let Some(entry) = self.open.get_mut(&id) else { return false };
+        let Some(entry) = self.open.get_mut(id) else { return false };
         entry.seen = self.losses;
         match side {
             Side::Client => entry.stream.client_ended |= end,

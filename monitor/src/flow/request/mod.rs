@@ -108,8 +108,7 @@ impl<'a> Draft<'a> {
 
 impl Builder {
     /// The request. `secure`: the transport is TLS.
-    pub(crate) fn build(&mut self, draft: Draft<'_>, secure: bool) -> Arc<Request> {
-        let mut draft = draft;
+    pub(crate) fn build(&mut self, mut draft: Draft<'_>, secure: bool) -> Arc<Request> {
         let (authority, path) = match (draft.path, draft.method) {
             // CONNECT names an authority where others name a path (RFC 9112 section 3.2.3).
             (Some(target), Some(b"CONNECT")) if !draft.extended_connect => (Some(target), None),

@@ -1,7 +1,5 @@
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 /// Longest text that is kept of any one part, in bytes.
 const KEPT: usize = 1_024;
 
@@ -11,8 +9,13 @@ pub(super) fn clean(bytes: &[u8]) -> Cow<'_, str> {
         Some(start) if bytes.len() > KEPT => (start, true),
         _ => (bytes, false),
     };
-    if !cut && bytes.iter().all(|&byte| (0x20..0x7f).contains(&byte)) {
-        return String::from_utf8_lossy(bytes);
+    // Looks at all bytes, so that many are compared at once.
+    let printable = bytes.iter().fold(true, |all, byte| all & (0x20..0x7f).contains(byte));
+    if printable
+        && !cut
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return Cow::Borrowed(text);
     }
     let mut text: String = String::from_utf8_lossy(bytes)
         .chars()
@@ -76,7 +79,11 @@ pub(super) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((authority, if path.starts_with(b"/") { path } else { b"/" }))
 }
 
-/// In lower case, for hashing: hosts do not differ by case (RFC 3986 section 3.2.2).
-pub(super) fn lower(bytes: &[u8]) -> SmallVec<[u8; 128]> {
-    bytes.iter().map(u8::to_ascii_lowercase).collect()
+/// In lower case, for hashing: hosts do not differ by case (RFC 3986 section 3.2.2). Almost all are in lower case as they come.
+pub(super) fn lower(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
+        Cow::Owned(bytes.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(bytes)
+    }
 }
