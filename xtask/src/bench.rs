@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: h2watch beside tshark on the same files, in turn.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use h2watch_tests::traffic::{Corpus, large, small};
 
@@ -12,7 +13,7 @@ use crate::real;
 const SEED: u64 = 7;
 
 /// A corpus on disk.
-pub struct Written {
+struct Written {
     name: String,
     capture: PathBuf,
     keys: PathBuf,
@@ -29,8 +30,12 @@ fn make(kind: &str, requests: u64) -> Result<Corpus, String> {
     }
 }
 
-/// Writes a corpus into `dir`.
-pub fn write_corpus(kind: &str, count: &str, dir: &Path) -> Result<Written, String> {
+/// Writes a corpus into `dir` and prints how many of its requests were refused.
+pub fn write_and_count(kind: &str, count: &str, dir: &Path) -> Result<(), String> {
+    write_corpus(kind, count, dir).map(|corpus| println!("{}", corpus.refused))
+}
+
+fn write_corpus(kind: &str, count: &str, dir: &Path) -> Result<Written, String> {
     let requests = count.parse().map_err(|_| format!("not a number of requests: {count}"))?;
     let corpus = make(kind, requests)?;
     fs::create_dir_all(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
@@ -79,7 +84,7 @@ fn measured(command: &mut Command, accept: impl Fn(Option<i32>) -> bool) -> Resu
 }
 
 fn row(name: &str, costs: &[Cost]) -> f64 {
-    let (first, middle, last) = (costs[0], costs[costs.len() / 2], costs[costs.len() - 1]);
+    let (first, middle, last) = (costs[0], costs[(costs.len() - 1) / 2], costs[costs.len() - 1]);
     let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
     println!(
         "  {name:<24} {:>9.1} ms (min {:.1}, max {:.1})   cpu {:>9.1} ms   peak {:>7.1} MiB",
@@ -90,6 +95,32 @@ fn row(name: &str, costs: &[Cost]) -> f64 {
         memory as f64 / f64::from(1 << 20),
     );
     middle.wall.as_secs_f64()
+}
+
+/// Makes a corpus in a process of its own: a child's peak memory counts what its parent held when it began.
+fn made_apart(kind: &str, requests: u64, dir: &Path) -> Result<Written, String> {
+    let program = std::env::current_exe().map_err(|error| format!("cannot find xtask: {error}"))?;
+    let output = Command::new(program).args(["corpus", kind, &requests.to_string()]).arg(dir).output();
+    let output = output.map_err(|error| format!("cannot run xtask corpus: {error}"))?;
+    let refused = String::from_utf8_lossy(&output.stdout).trim().parse();
+    Ok(Written {
+        name: kind.to_owned(),
+        capture: dir.join(format!("{kind}.pcap")),
+        keys: dir.join(format!("{kind}.keys")),
+        requests,
+        refused: refused.map_err(|_| format!("xtask corpus failed: {}", String::from_utf8_lossy(&output.stderr)))?,
+    })
+}
+
+/// Waits until a capture is on disk, and gives it a time at which nobody writes to it any more: h2watch reads a file that has just
+/// changed instead of mapping it.
+fn settle(capture: &Path) -> Result<(), String> {
+    let aged = SystemTime::now() - Duration::from_secs(60);
+    let settled = File::options().append(true).open(capture).and_then(|file| {
+        file.sync_all()?;
+        file.set_modified(aged)
+    });
+    settled.map_err(|error| format!("cannot settle {}: {error}", capture.display()))
 }
 
 /// Measures one corpus. `codes`: the exit statuses that mean it was read.
@@ -124,7 +155,8 @@ pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
     }
     let scale = if quick { 10 } else { 1 };
     for (kind, requests) in [("large", 18_000), ("large64k", 18_000), ("small", 300_000)] {
-        let corpus = write_corpus(kind, &(requests / scale).to_string(), dir)?;
+        let corpus = made_apart(kind, requests / scale, dir)?;
+        settle(&corpus.capture)?;
         one(&corpus, &[1], quick, with_tshark)?;
     }
     if let Some(tool) = real::lacking() {
@@ -137,6 +169,7 @@ pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
             // Nobody refuses here; the end of the capture may leave too little to be sure.
             Ok((capture, keys)) => {
                 let corpus = Written { name: name.to_owned(), capture, keys, requests, refused: 0 };
+                settle(&corpus.capture)?;
                 one(&corpus, &[0, 1, 4], quick, with_tshark)?;
             }
             Err(error) => println!("{name}: {error}"),

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["loss"] => loss::run(),
         ["bench", rest @ ..] => bench::run_arguments(rest),
-        ["corpus", kind, count, dir] => bench::write_corpus(kind, count, dir.as_ref()).map(drop),
+        ["corpus", kind, count, dir] => bench::write_and_count(kind, count, dir.as_ref()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
