@@ -31,6 +31,7 @@ fn a_file_that_is_no_capture_is_unreadable_input() {
     let run = program::run(["replay", text(&file)]);
     assert_eq!(run.status, 3, "{}", run.stderr);
     assert!(run.stderr.contains("notes.txt"), "{}", run.stderr);
+    assert_eq!(run.stdout, "", "nothing was read, so there is nothing to sum up");
 }
 
 #[test]

@@ -63,7 +63,14 @@ fn replay(options: &ReplayOptions) -> Exit {
         if let Some(error) = error {
             complain(&error.to_string());
         }
-        Ok((stats, verdict))
+        match stats.input.damage.split_last() {
+            // Nothing could be read at all: there is nothing to sum up.
+            Some((last, others)) if inputs.unreadable() && stats.packets.packets == 0 => {
+                others.iter().for_each(|damage| complain(damage));
+                Err(last.clone())
+            }
+            _ => Ok((stats, verdict)),
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! The order of the layers: TCP, TLS, HTTP. Segments in, events out; sans-IO.
 //!
-//! A [`Shard`] owns the flows whose segments it is given. Bytes of a flow go from its [reassembly] to what is above TCP: first its
+//! A [`Shard`] owns the flows whose segments it is given. Bytes of a flow go from its reassembly to what is above TCP: first its
 //! protocol is found by content, then TLS and HTTP read it, and what they see becomes events in the words of `model`.
 
 mod connection;

@@ -160,8 +160,8 @@ impl<'m> Replay<'m> {
                 self.keys.block(&text);
             }
             if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
-                let start = self.span.map_or(first.time, |(start, _)| start);
-                self.span = Some((start, last.time));
+                let (start, end) = self.span.unwrap_or((first.time, last.time));
+                self.span = Some((start.min(first.time), end.max(last.time)));
                 let mut segments = self.spare.pop().unwrap_or_default();
                 self.decoder.decode(&mut packets, &mut segments);
                 self.send(Some(segments), None);
