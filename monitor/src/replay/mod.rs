@@ -27,6 +27,7 @@ use workers::{Job, Output, Unlock, Workers};
 
 /// Batches in flight between the reader and the output; fewer than a source keeps readable.
 const LAG: usize = 2;
+const _: () = assert!(LAG < crate::source::BATCHES_IN_FLIGHT);
 
 /// Trials of the joined-late search at each batch; what is left of the budget is spent when the input has ended.
 const TRIALS_A_BATCH: u64 = 1 << 22;
