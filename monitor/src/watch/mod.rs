@@ -125,8 +125,9 @@ impl Run<'_> {
                 }
             }
             KeyLogNews::Restarted { log } => {
-                if let Some(Some(feed)) = feeds.get_mut(log) {
-                    keys.end(feed);
+                // The number may be another log's from here on.
+                if let Some(mut feed) = feeds.get_mut(log).and_then(Option::take) {
+                    keys.end(&mut feed);
                 }
             }
         });
