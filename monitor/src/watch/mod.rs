@@ -48,7 +48,7 @@ pub struct Parts<'r> {
 pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError>) {
     thread::scope(|scope| {
         let clock = Clock::new(system::reading());
-        let engine = Engine::start(scope, Keys::new(&plan.limits), plan);
+        let engine = Engine::start(scope, Keys::new(&plan.limits), plan).live(&plan.limits, system::now());
         let mut run = Run {
             started: system::now(),
             number: 0,
