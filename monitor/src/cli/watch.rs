@@ -53,7 +53,7 @@ fn watch(options: &Options) -> Result<(Stats, Verdict), String> {
     }
     let plan = Plan {
         threads: options.threads,
-        settings: Settings { window: options.window },
+        settings: Settings { window: options.window, servers: options.servers.clone() },
         limits: options.limits.clone(),
     };
     let parts = Parts {
