@@ -4,6 +4,7 @@ pub mod board;
 pub mod clock;
 mod control;
 mod desk;
+pub mod history;
 mod options;
 pub mod privileges;
 mod system;
@@ -136,19 +137,28 @@ impl Run<'_> {
     fn publish(&mut self, running: bool) {
         self.number += 1;
         let interfaces = self.parts.source.health();
+        let stats = self.engine.stats();
+        let history = self.parts.desk.history();
+        history.observe(self.clock.now(), &stats, &interfaces);
+        let (mut history, top) = (history.steps(), history.top());
+        history.open_since = self.clock.shown(history.open_since);
+        let (latest_numbers, latest) = self.parts.desk.latest();
         self.parts.publisher.publish(Snapshot {
             at: system::now(),
             started: self.started,
             number: self.number,
             capturing: running && interfaces.iter().any(|interface| interface.up),
-            stats: self.engine.stats(),
+            stats,
             verdict: Some(self.engine.verdict()),
             interfaces,
             keylogs: self.parts.keylogs.health(),
             streams: self.parts.desk.streams(),
             flows: *self.engine.flows(),
             delay: self.parts.desk.delay().clone(),
-            latest: self.parts.desk.latest(),
+            latest,
+            latest_numbers,
+            history,
+            top,
             clock_steps: self.clock.steps(),
             reloads: self.parts.control.reloads(),
             reload_error: None,
