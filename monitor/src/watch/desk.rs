@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread;
 
 use super::clock::Clock;
 use super::system;
 use crate::engine::Listener;
-use crate::model::{Finding, Histogram, Time};
-use crate::sink::stream::{Stream, StreamHealth};
+use crate::model::{Finding, Histogram, Stats, Time, Verdict};
+use crate::sink::Outputs;
+use crate::sink::stream::{EventsTarget, Stream, StreamHealth};
 
 /// Findings that the status page shows.
 const LATEST: usize = 200;
@@ -16,6 +18,7 @@ const LATEST: usize = 200;
 #[derive(Debug)]
 pub struct Desk {
     streams: Vec<Stream>,
+    summary: Option<Outputs>,
     latest: VecDeque<Arc<Finding>>,
     delay: Histogram,
     /// The system's time is this much later than the run's, wrapping.
@@ -26,7 +29,24 @@ impl Desk {
     /// A desk whose findings also go to these targets.
     #[must_use]
     pub fn new(streams: Vec<Stream>) -> Self {
-        Self { streams, latest: VecDeque::new(), delay: Histogram::default(), ahead: 0 }
+        Self { streams, summary: None, latest: VecDeque::new(), delay: Histogram::default(), ahead: 0 }
+    }
+
+    /// Findings also go into this summary, which is written at the end.
+    pub fn sum_up(&mut self, summary: Outputs) {
+        self.summary = Some(summary);
+    }
+
+    /// Findings go to other targets from now on.
+    ///
+    /// # Errors
+    /// A target cannot be opened; then nothing changes.
+    pub(super) fn redirect(&mut self, targets: &[EventsTarget]) -> Result<(), String> {
+        let streams = targets.iter().map(Stream::open).collect::<Result<_, _>>()?;
+        let before = std::mem::replace(&mut self.streams, streams);
+        // A slow target is not waited for here.
+        thread::spawn(move || before.into_iter().for_each(|stream| drop(stream.finish())));
+        Ok(())
     }
 
     pub(super) fn at(&mut self, clock: &Clock) {
@@ -55,12 +75,15 @@ impl Desk {
         self.latest.iter().cloned().collect()
     }
 
-    /// The run is over: what is queued is written.
+    /// The run is over: what is queued is written, and the summary.
     ///
     /// # Errors
     /// Targets that failed, one line each.
-    pub fn finish(self) -> Result<(), Vec<String>> {
-        let failed: Vec<String> = self.streams.into_iter().filter_map(|stream| stream.finish().err()).collect();
+    pub fn finish(self, stats: &Stats, verdict: Verdict) -> Result<(), Vec<String>> {
+        let mut failed: Vec<String> = self.streams.into_iter().filter_map(|stream| stream.finish().err()).collect();
+        if let Some(summary) = self.summary {
+            failed.extend(summary.finish(stats, verdict).err().into_iter().flatten());
+        }
         if failed.is_empty() { Ok(()) } else { Err(failed) }
     }
 }
@@ -71,6 +94,9 @@ impl Listener for Desk {
         finding.shift(self.ahead);
         if let Finding::Reset(reset) = &finding {
             self.delay.record(system::now().since(reset.time));
+        }
+        if let Some(summary) = &mut self.summary {
+            summary.finding(&finding);
         }
         let finding = Arc::new(finding);
         for stream in &mut self.streams {

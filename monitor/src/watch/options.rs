@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::sink;
 use crate::sink::stream::EventsTarget;
 
 /// What `h2watch watch` is to do.
@@ -30,6 +31,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Every cap.
     pub limits: Limits,
+    /// What standard output gets at the end.
+    pub summary: sink::Options,
 }
 
 /// What packets are captured, and how.
@@ -75,6 +78,7 @@ impl Default for Options {
             servers: Vec::new(),
             user: None,
             limits: Limits::default(),
+            summary: sink::Options::default(),
         }
     }
 }
