@@ -6,6 +6,7 @@ mod finding;
 mod packet;
 mod request;
 mod stats;
+mod text;
 mod time;
 
 pub use connection::{ConnectionId, Endpoints, Protocol};
@@ -23,5 +24,6 @@ pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use stats::{
     CaseCounts, ConnectionStats, Histogram, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst,
 };
+pub use text::Text;
 pub use time::Time;
 pub use tls_tap::Dark as TlsDark;
