@@ -2,6 +2,7 @@
 
 mod bench;
 mod fuzz;
+mod lab;
 #[cfg(test)]
 mod layers;
 mod loss;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
+  lab up|down|run         real origins and edges in network namespaces: starts them, ends them, or visits all and compares
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
 ";
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["loss"] => loss::run(),
         ["bench", rest @ ..] => bench::run_arguments(rest),
+        ["lab", rest @ ..] => lab::run_arguments(rest),
         ["corpus", kind, count, dir] => bench::write_and_count(kind, count, dir.as_ref()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
