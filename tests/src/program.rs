@@ -8,7 +8,11 @@ use std::sync::OnceLock;
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
-        let folder = std::env::current_exe().expect("a path").ancestors().nth(2).expect("target/PROFILE").to_owned();
+        let program = std::env::current_exe().expect("a path");
+        let folder = program.parent().expect("a folder");
+        // Tests are in target/PROFILE/deps, other programs in target/PROFILE.
+        let folder =
+            if folder.ends_with("deps") { folder.parent().expect("target/PROFILE") } else { folder }.to_owned();
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "h2watch", "--bin", "h2watch"]);
         if folder.ends_with("release") {

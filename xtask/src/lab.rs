@@ -1,11 +1,9 @@
 //! `cargo xtask lab`: real origins and edges in network namespaces, to try things by hand or all at once.
 
-use std::time::Duration;
-
 use h2watch_tests::lab::observer::{Recording, SETTLED, Seen};
-use h2watch_tests::lab::visits::{Way, tour};
+use h2watch_tests::lab::visits::Tour;
 use h2watch_tests::lab::{self, EdgeKind, INTERFACE, Lab, OriginKind, PREFIX, judge};
-use h2watch_tests::visitors::Visitor;
+use serde_json::Value;
 
 /// Starts or ends a lab, or goes through all of it.
 pub fn run_arguments(arguments: &[&str]) -> Result<(), String> {
@@ -77,70 +75,43 @@ fn refused(lab: &Lab) -> String {
     paths.collect::<Vec<_>>().join(", ")
 }
 
-/// One way to an origin, and what its visitors got.
-struct Toured {
-    way: String,
-    origin: OriginKind,
-    client: std::net::Ipv4Addr,
-    port: u16,
-    visitors: Vec<Visitor>,
-}
-
 fn run() -> Result<(), String> {
     let (origins, edges) = choose()?;
     lab::down(PREFIX);
+    // Built before anything runs.
+    h2watch_tests::program::path();
     let lab = Lab::named(PREFIX, &origins, &edges)?;
     let recording = Recording::start(&lab)?;
-    let mut toured = Vec::new();
-    for origin in origins {
-        let visitors =
-            tour(origin).iter().map(|path| lab.visit(Way::Direct(origin), path)).collect::<Result<_, _>>()?;
-        let (client, port) = (lab.visitor.address, origin.tls_port());
-        toured.push(Toured { way: "curl".to_owned(), origin, client, port, visitors });
-    }
-    for edge in &lab.edges {
-        let url = edge.url();
-        let visitors =
-            tour(edge.origin).iter().map(|path| lab.visit(Way::Edge(&url), path)).collect::<Result<_, _>>()?;
-        let (client, port) = (edge.host.address, edge.origin.edge_port().0);
-        toured.push(Toured { way: edge.kind.name().to_owned(), origin: edge.origin, client, port, visitors });
-    }
-    std::thread::sleep(SETTLED + Duration::from_secs(0));
+    let tours = lab.tours()?;
+    std::thread::sleep(SETTLED);
     let seen = recording.finish(&lab)?;
-    print(&toured, &seen)
+    print(&tours, &seen)
 }
 
-fn print(toured: &[Toured], seen: &Seen) -> Result<(), String> {
+fn print(tours: &[Tour], seen: &Seen) -> Result<(), String> {
     println!("| way | origin | path | visitor | h2watch | agree |\n| --- | --- | --- | --- | --- | --- |");
     let mut differences = Vec::new();
-    for tour in toured {
-        let cases = judge::cases(seen, tour.client, tour.port);
+    for tour in tours {
+        let cases = judge::cases(seen, tour);
         for visitor in &tour.visitors {
-            let said: Vec<String> = cases
-                .iter()
-                .filter(|case| case["request"]["path"] == visitor.path)
-                .map(|case| {
-                    format!("{} {}", case["kind"].as_str().unwrap_or("?"), case["outcome"].as_str().unwrap_or("?"))
-                })
-                .collect();
-            let said = if said.is_empty() { "no case".to_owned() } else { said.join(", ") };
-            let wanted = judge::outcome(visitor).unwrap_or("no case");
+            let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+            let of_this = cases.iter().filter(|case| case["request"]["path"] == visitor.path);
+            let said: Vec<String> = of_this.map(|case| text(&case["outcome"])).collect();
+            let wanted = judge::outcome(visitor, tour.edge);
             println!(
-                "| {} | {} | {} | HTTP/{} {} curl {} | {said} | {} |",
-                tour.way,
+                "| {} | {} | {} | HTTP/{} {} curl {} | {} | {} |",
+                tour.way(),
                 tour.origin.name(),
                 visitor.path,
                 visitor.version,
                 visitor.status,
                 visitor.exit,
-                if said.ends_with(wanted) { "yes" } else { "NO" }
+                if said.is_empty() { "no case".to_owned() } else { said.join(", ") },
+                if said.iter().map(String::as_str).eq(wanted) { "yes" } else { "**no**" }
             );
         }
-        let found = judge::differences(&tour.visitors, &cases);
-        differences
-            .extend(found.into_iter().map(|found| format!("{} before {}: {found}", tour.way, tour.origin.name())));
+        differences.extend(judge::differences(seen, tour));
     }
     differences.extend(judge::miscounted(seen));
-    println!("\nh2watch's summary: {}", seen.summary()["verdict"]);
     if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
 }

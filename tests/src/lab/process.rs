@@ -98,6 +98,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.end(Signal::TERM, Duration::from_secs(2));
+        // What it started itself goes with the namespace.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

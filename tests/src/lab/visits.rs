@@ -1,9 +1,10 @@
 //! Visitors: curl, and what it got.
 
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use super::{Lab, OriginKind};
+use super::{EdgeKind, Lab, OriginKind};
 use crate::visitors::{self, Visitor};
 
 /// Who asks, by which way.
@@ -84,22 +85,63 @@ impl Lab {
     }
 }
 
-/// The paths that every way to an origin is asked for, one after the other: those that go well, and every fault the origin has.
+/// One way to an origin, and what its visitors got.
+#[derive(Clone, Debug)]
+pub struct Tour {
+    /// The edge; `None`: curl asks the origin itself.
+    pub edge: Option<EdgeKind>,
+    /// The origin.
+    pub origin: OriginKind,
+    /// Who is the origin's client.
+    pub client: Ipv4Addr,
+    /// The origin's port.
+    pub port: u16,
+    /// What each visitor got.
+    pub visitors: Vec<Visitor>,
+}
+
+impl Tour {
+    /// In tables: the edge, or `curl`.
+    #[must_use]
+    pub const fn way(&self) -> &'static str {
+        match self.edge {
+            Some(edge) => edge.name(),
+            None => "curl",
+        }
+    }
+}
+
+impl Lab {
+    /// On every way to every origin, one visitor after the other asks for every path of [`paths`]. The query names the way: to an origin,
+    /// the same visitor's same URL through two edges within the window is one request that was tried twice.
+    ///
+    /// # Errors
+    /// As [`Lab::visit`].
+    pub fn tours(&self) -> Result<Vec<Tour>, String> {
+        let visit = |way: Way<'_>, origin, name| {
+            paths(origin).iter().map(|path| self.visit(way, &format!("{path}?{name}"))).collect::<Result<_, _>>()
+        };
+        let direct = self.origins.iter().map(|origin| {
+            let origin = origin.kind;
+            let visitors = visit(Way::Direct(origin), origin, "curl")?;
+            Ok(Tour { edge: None, origin, client: self.visitor.address, port: origin.tls_port(), visitors })
+        });
+        let edges = self.edges.iter().map(|edge| {
+            let (client, port) = (edge.host.address, edge.origin.edge_port().0);
+            let visitors = visit(Way::Edge(&edge.url()), edge.origin, edge.kind.name())?;
+            Ok(Tour { edge: Some(edge.kind), origin: edge.origin, client, port, visitors })
+        });
+        direct.chain(edges).collect()
+    }
+}
+
+/// The paths that every way to an origin is asked for: those that go well, and every fault the origin has.
 #[must_use]
-pub fn tour(origin: OriginKind) -> &'static [&'static str] {
+pub fn paths(origin: OriginKind) -> &'static [&'static str] {
     match origin {
-        OriginKind::Kestrel => &[
-            "/",
-            "/h1only/a",
-            "/big/20000",
-            "/h1only/b",
-            "/late/13",
-            "/late/2",
-            "/abort",
-            "/throw-late",
-            "/reset/8",
-            "/slow/20",
-        ],
+        OriginKind::Kestrel => {
+            &["/", "/h1only/a", "/big/20000", "/h1only/b", "/late/13", "/late/2", "/abort", "/reset/8", "/slow/20"]
+        }
         OriginKind::Apache => &["/", "/secure/a", "/small", "/secure/b", "/body"],
         OriginKind::Nghttpd => &["/", "/small", "/body"],
     }
