@@ -15,6 +15,9 @@ pub fn path() -> &'static Path {
             if folder.ends_with("deps") { folder.parent().expect("target/PROFILE") } else { folder }.to_owned();
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "h2watch", "--bin", "h2watch"]);
+        if cfg!(feature = "pcap") {
+            build.args(["--features", "pcap"]);
+        }
         if folder.ends_with("release") {
             build.arg("--release");
         }
