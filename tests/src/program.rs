@@ -4,6 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+static LIVE: OnceLock<bool> = OnceLock::new();
+
+/// Whether the program is built with live capture: as the tests are, unless [`build_live`] asked for it.
+pub fn live() -> bool {
+    *LIVE.get_or_init(|| cfg!(feature = "pcap"))
+}
+
+/// Has the program built with live capture, where libpcap is there. Only of use before it is built.
+pub fn build_live() {
+    let _ = LIVE.set(Path::new("/usr/include/pcap/pcap.h").exists());
+}
+
 /// The program, built in the profile that the tests run in.
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -15,7 +27,7 @@ pub fn path() -> &'static Path {
             if folder.ends_with("deps") { folder.parent().expect("target/PROFILE") } else { folder }.to_owned();
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "h2watch", "--bin", "h2watch"]);
-        if cfg!(feature = "pcap") {
+        if live() {
             build.args(["--features", "pcap"]);
         }
         if folder.ends_with("release") {

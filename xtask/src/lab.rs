@@ -1,8 +1,9 @@
 //! `cargo xtask lab`: real origins and edges in network namespaces, to try things by hand or all at once.
 
-use h2watch_tests::lab::observer::{Recording, SETTLED, Seen};
+use h2watch_tests::lab::observer::{Observers, Seen};
 use h2watch_tests::lab::visits::Tour;
 use h2watch_tests::lab::{self, EdgeKind, INTERFACE, Lab, OriginKind, PREFIX, judge};
+use h2watch_tests::program;
 use serde_json::Value;
 
 /// Starts or ends a lab, or goes through all of it.
@@ -79,16 +80,21 @@ fn run() -> Result<(), String> {
     let (origins, edges) = choose()?;
     lab::down(PREFIX);
     // Built before anything runs.
-    h2watch_tests::program::path();
+    program::build_live();
+    program::path();
     let lab = Lab::named(PREFIX, &origins, &edges)?;
-    let recording = Recording::start(&lab)?;
+    let observers = Observers::start(&lab)?;
     let tours = lab.tours()?;
-    std::thread::sleep(SETTLED);
-    let seen = recording.finish(&lab)?;
-    print(&tours, &seen)
+    let mut wrong = Vec::new();
+    for (how, seen) in observers.finish(&lab)? {
+        println!("\nh2watch {how}, exit status {}\n", seen.status);
+        wrong.extend(print(&tours, &seen));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
-fn print(tours: &[Tour], seen: &Seen) -> Result<(), String> {
+/// A line for each visit; gives what does not agree.
+fn print(tours: &[Tour], seen: &Seen) -> Vec<String> {
     println!("| way | origin | path | visitor | h2watch | agree |\n| --- | --- | --- | --- | --- | --- |");
     let mut differences = Vec::new();
     for tour in tours {
@@ -113,5 +119,5 @@ fn print(tours: &[Tour], seen: &Seen) -> Result<(), String> {
         differences.extend(judge::differences(seen, tour));
     }
     differences.extend(judge::miscounted(seen));
-    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+    differences
 }

@@ -109,6 +109,12 @@ impl Lab {
         self.folder().join("keys")
     }
 
+    /// The key log of visitors who ask an origin itself.
+    #[must_use]
+    pub fn visitors_keys(&self) -> PathBuf {
+        self.keys().join("visitors.keys")
+    }
+
     /// The key logs that there are by now.
     #[must_use]
     pub fn key_logs(&self) -> Vec<PathBuf> {

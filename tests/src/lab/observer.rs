@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::http::Answer;
 use super::metrics::Scrape;
 use super::process::Running;
-use super::{Host, INTERFACE, Lab, OriginKind, wait};
+use super::{Host, INTERFACE, Lab, wait};
 use crate::program;
 
 /// How long a retry is waited for by default, and some more for the answer to be written.
@@ -53,6 +53,37 @@ pub fn events(file: &Path) -> Vec<Value> {
     bytes.split_inclusive(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
+/// Everybody who looks at the same traffic.
+#[derive(Debug)]
+pub struct Observers {
+    recording: Recording,
+    watch: Option<Watch>,
+}
+
+impl Observers {
+    /// Starts them: a recording, and the live monitor where it is built.
+    ///
+    /// # Errors
+    /// When one of them does not begin to capture.
+    pub fn start(lab: &Lab) -> Result<Self, String> {
+        let recording = Recording::start(lab)?;
+        Ok(Self { recording, watch: program::live().then(|| Watch::start(lab)).transpose()? })
+    }
+
+    /// Lets the last window close, ends them, and gives what each told.
+    ///
+    /// # Errors
+    /// When one of them fails.
+    pub fn finish(self, lab: &Lab) -> Result<Vec<(&'static str, Seen)>, String> {
+        std::thread::sleep(SETTLED);
+        let mut all = vec![("replay", self.recording.finish(lab)?)];
+        if let Some(watch) = self.watch {
+            all.push(("watch", watch.finish()?));
+        }
+        Ok(all)
+    }
+}
+
 /// `h2watch watch`, running.
 #[derive(Debug)]
 pub struct Watch {
@@ -64,16 +95,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The command on an interface, with all key logs that the lab can get, to be added to.
+    /// The command on the origin's interface, to be added to.
     #[must_use]
-    pub fn command(lab: &Lab, events: &Path) -> Command {
+    pub fn command(events: &Path, keys: &[PathBuf]) -> Command {
         let mut command = program::command();
         command.args(["watch", "--interface", INTERFACE, "--format", "none"]);
         command.args(["--listen", &LISTEN.to_string()]).arg("--events").arg(events);
-        let logs = lab.origins.iter().map(|origin| origin.kind);
-        for kind in logs {
-            let name = if kind == OriginKind::Nghttpd { "visitors" } else { kind.name() };
-            command.arg("--keylog").arg(lab.keys().join(format!("{name}.keys")));
+        for keys in keys {
+            command.arg("--keylog").arg(keys);
         }
         command
     }
@@ -84,15 +113,19 @@ impl Watch {
     /// When it does not become ready, with what it printed.
     pub fn start(lab: &Lab) -> Result<Self, String> {
         let events = lab.folder().join("watch.jsonl");
-        Self::run(&lab.origin, &mut Self::command(lab, &events), &events, &lab.folder().join("watch.log"))
+        // They may not be there yet.
+        let logs = lab.origins.iter().map(|origin| lab.keys().join(format!("{}.keys", origin.kind.name())));
+        let logs: Vec<_> = logs.chain([lab.visitors_keys()]).collect();
+        Self::run(lab, &mut Self::command(&events, &logs), &events)
     }
 
     /// Starts a command of one's own making.
     ///
     /// # Errors
     /// As [`Watch::start`].
-    pub fn run(host: &Host, command: &mut Command, events: &Path, log: &Path) -> Result<Self, String> {
-        let mut program = Running::start(host, command, log)?;
+    pub fn run(lab: &Lab, command: &mut Command, events: &Path) -> Result<Self, String> {
+        let host = &lab.origin;
+        let mut program = Running::start(host, command, &lab.folder().join("watch.log"))?;
         let ready = |_: &Running| host.get(LISTEN, "/-/ready", "*/*").ok().filter(|answer| answer.status == 200);
         program.until("h2watch watch", ready)?;
         Ok(Self { program, events: events.to_owned(), host: host.clone() })

@@ -31,10 +31,8 @@ impl Lab {
         let url = match way {
             Way::Edge(url) => format!("{url}{path}"),
             Way::Direct(origin) | Way::WithCertificate(origin) => {
-                // nghttpd logs no keys. Visitors' lines are appended whole, so that they can share a file.
-                if origin == OriginKind::Nghttpd {
-                    curl.env("SSLKEYLOGFILE", self.keys().join("visitors.keys"));
-                }
+                // nghttpd logs no keys. curl opens the file anew for each run, and appends.
+                curl.env("SSLKEYLOGFILE", self.visitors_keys());
                 if let Way::WithCertificate(_) = way {
                     curl.arg("--cert").arg(self.folder().join("cert.pem"));
                     curl.arg("--key").arg(self.folder().join("key.pem"));
