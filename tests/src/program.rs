@@ -16,9 +16,15 @@ pub fn build_live() {
     let _ = LIVE.set(Path::new("/usr/include/pcap/pcap.h").exists());
 }
 
+static PATH: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes a program that was built already. Only of use before [`path`] has built one.
+pub fn use_built(program: PathBuf) {
+    let _ = PATH.set(program);
+}
+
 /// The program, built in the profile that the tests run in.
 pub fn path() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let program = std::env::current_exe().expect("a path");
         let folder = program.parent().expect("a folder");

@@ -51,13 +51,12 @@ impl Running {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Processor time so far, of all its threads. Zero once it has ended.
+    /// Processor time so far, of all its threads and of the programs that it runs. Zero once it has ended.
     #[must_use]
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-        // The program's name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let own = self.id().to_string();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let ticks: u64 = children.split_whitespace().chain([own.as_str()]).map(ticks).sum();
         Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1))
     }
 
@@ -112,6 +111,14 @@ impl Running {
     pub fn leave(self) {
         std::mem::forget(self);
     }
+}
+
+/// User and system time of a process, in the kernel's ticks.
+fn ticks(pid: &str) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The program's name, in parentheses, may hold anything; the times are the 12th and 13th field after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 impl Drop for Running {

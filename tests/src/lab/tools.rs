@@ -6,12 +6,11 @@ use std::sync::OnceLock;
 
 use super::{EdgeKind, OriginKind};
 
-/// Whether a program is installed, in the search path or where Debian keeps servers.
+/// Whether a program is in the search path.
 #[must_use]
 pub fn is_there(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    places.map(|place| place.join(tool)).any(|program| program.is_file())
+    std::env::split_paths(&path).any(|place| place.join(tool).is_file())
 }
 
 /// What keeps this machine from running such a lab; `None` when it has all that is needed.
@@ -38,7 +37,7 @@ pub fn lacking(origins: &[OriginKind], edges: &[EdgeKind]) -> Option<String> {
 
 /// Why network namespaces, veth pairs and bridges do not work here.
 fn no_namespaces() -> Option<String> {
-    let name = format!("{}{}x-try", super::PREFIX, std::process::id());
+    let name = format!("{}{}x999-try", super::PREFIX, std::process::id());
     let tried = super::net::ip(&["netns", "add", &name])
         .and_then(|_| super::net::ip(&["-n", &name, "link", "add", "bridge", "type", "bridge"]))
         .and_then(|_| super::net::ip(&["-n", &name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"]));
