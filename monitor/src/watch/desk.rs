@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::system;
 use crate::engine::Listener;
-use crate::model::{Finding, Histogram, Time};
+use crate::model::{Finding, Histogram, Stats, Time, Verdict};
 use crate::sink::stream::{Stream, StreamHealth};
 
 /// Findings that the status page shows.
@@ -55,12 +55,13 @@ impl Desk {
         self.latest.iter().cloned().collect()
     }
 
-    /// The run is over: what is queued is written.
+    /// The run is over: what is queued is written, and the counts behind it.
     ///
     /// # Errors
     /// Targets that failed, one line each.
-    pub fn finish(self) -> Result<(), Vec<String>> {
-        let failed: Vec<String> = self.streams.into_iter().filter_map(|stream| stream.finish().err()).collect();
+    pub fn finish(self, stats: &Stats, verdict: Verdict) -> Result<(), Vec<String>> {
+        let finish = |stream: Stream| stream.finish(stats, verdict).err();
+        let failed: Vec<String> = self.streams.into_iter().filter_map(finish).collect();
         if failed.is_empty() { Ok(()) } else { Err(failed) }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
+use crate::source::live::Timestamps;
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct CaptureOptions {
     pub promiscuous: bool,
     /// Hand over each packet at once instead of a few milliseconds' worth at a time.
     pub immediate: bool,
+    /// Which clock stamps the packets.
+    pub timestamps: Timestamps,
 }
 
 impl Default for CaptureOptions {
@@ -58,6 +61,7 @@ impl Default for CaptureOptions {
             buffer: 16 << 20,
             promiscuous: false,
             immediate: false,
+            timestamps: Timestamps::Host,
         }
     }
 }
