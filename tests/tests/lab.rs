@@ -75,7 +75,8 @@ fn l7_retries_make_one_case_of_four_resets() {
     assert_eq!((visitor.status, visitor.exit), (502, 0));
     for (how, seen) in observers.finish(&lab).unwrap() {
         let counts: Vec<_> = seen.of("case").map(|case| (&case["reset_count"], &case["outcome"])).collect();
-        assert_eq!(counts, [(&Value::from(4), &Value::from("given_up"))], "{how}");
+        let resets: Vec<_> = seen.of("reset").collect();
+        assert_eq!(counts, [(&Value::from(4), &Value::from("given_up"))], "{how}: {resets:#?}");
         let resets = seen.scrape.sum("h2watch_resets_total", &[("error", "HTTP_1_1_REQUIRED"), ("sender", "server")]);
         assert_eq!(resets, Some(4.0), "{how}");
     }
@@ -102,7 +103,11 @@ fn a_busy_url_has_no_false_retry() {
         // Without an id nobody can tell who was served after a refusal: the cases are there, and none of them is called a retry.
         assert_eq!((plain.len(), outcomes(&plain, "retried")), (failed[0], 0), "{how}: {plain:#?}");
         assert_eq!(outcomes(&retries, "retried"), 0, "{how}: {retries:#?}");
-        assert_eq!((ids.len(), outcomes(&ids, "given_up")), (failed[2], failed[2]), "{how}: {ids:#?}");
+        // With an id it can be told, unless a neighbour's connection was just being opened when the window closed: that may hold anything.
+        let blind = ids.iter().filter(|case| case["why"] == "client_blind").count();
+        let given_up = outcomes(&ids, "given_up");
+        assert_eq!((ids.len(), given_up + blind), (failed[2], failed[2]), "{how}: {ids:#?}");
+        assert!(given_up > 0, "{how}: {ids:#?}");
         assert_eq!(judge::miscounted(&seen), Vec::<String>::new(), "{how}");
     }
 }

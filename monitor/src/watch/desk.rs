@@ -4,19 +4,27 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::clock::Clock;
+use super::history::History;
 use super::system;
 use crate::engine::Listener;
 use crate::model::{Finding, Histogram, Stats, Time, Verdict};
 use crate::sink::stream::{Stream, StreamHealth};
 
-/// Findings that the status page shows.
+/// Resets, cases, origin errors and suspicions that the status page shows.
 const LATEST: usize = 200;
+
+/// Gaps, dark connections and anomalies that it shows: a flood of these leaves the others in sight.
+const NOTES: usize = 100;
 
 /// Takes the findings of a live run, with the system's time instead of the run's.
 #[derive(Debug)]
 pub struct Desk {
     streams: Vec<Stream>,
-    latest: VecDeque<Arc<Finding>>,
+    latest: VecDeque<(u64, Arc<Finding>)>,
+    notes: VecDeque<(u64, Arc<Finding>)>,
+    /// Findings so far.
+    found: u64,
+    history: History,
     delay: Histogram,
     /// The system's time is this much later than the run's, wrapping.
     ahead: u64,
@@ -26,7 +34,15 @@ impl Desk {
     /// A desk whose findings also go to these targets.
     #[must_use]
     pub fn new(streams: Vec<Stream>) -> Self {
-        Self { streams, latest: VecDeque::new(), delay: Histogram::default(), ahead: 0 }
+        Self {
+            streams,
+            latest: VecDeque::new(),
+            notes: VecDeque::new(),
+            found: 0,
+            history: History::default(),
+            delay: Histogram::default(),
+            ahead: 0,
+        }
     }
 
     pub(super) fn at(&mut self, clock: &Clock) {
@@ -51,8 +67,15 @@ impl Desk {
         &self.delay
     }
 
-    pub(super) fn latest(&self) -> Vec<Arc<Finding>> {
-        self.latest.iter().cloned().collect()
+    /// The latest findings with their numbers, oldest first.
+    pub(super) fn latest(&self) -> (Vec<u64>, Vec<Arc<Finding>>) {
+        let mut all: Vec<_> = self.latest.iter().chain(&self.notes).cloned().collect();
+        all.sort_unstable_by_key(|&(number, _)| number);
+        all.into_iter().unzip()
+    }
+
+    pub(super) const fn history(&mut self) -> &mut History {
+        &mut self.history
     }
 
     /// The run is over: what is queued is written, and the counts behind it.
@@ -77,9 +100,15 @@ impl Listener for Desk {
         for stream in &mut self.streams {
             stream.finding(&finding);
         }
-        if self.latest.len() >= LATEST {
-            self.latest.pop_front();
+        self.history.finding(&finding);
+        self.found += 1;
+        let (ring, cap) = match *finding {
+            Finding::Gap { .. } | Finding::Dark(_) | Finding::Anomaly { .. } => (&mut self.notes, NOTES),
+            _ => (&mut self.latest, LATEST),
+        };
+        if ring.len() >= cap {
+            ring.pop_front();
         }
-        self.latest.push_back(finding);
+        ring.push_back((self.found, finding));
     }
 }
