@@ -117,7 +117,6 @@ impl Writer {
     fn take(&mut self, message: &Message) {
         match message {
             Message::Finding(finding) => {
-                self.shared.queued.fetch_sub(1, Ordering::Relaxed);
                 self.batch.push(self.encoding, &Record::Finding(finding), &self.run);
             }
             Message::Dropped(since, count) => {
@@ -150,6 +149,7 @@ impl Writer {
             }
             if self.gone || (self.closing() && !busy) {
                 let lost = self.batch.forget(self.batch.ends.len());
+                self.shared.queued.fetch_sub(lost, Ordering::Relaxed);
                 self.shared.dropped.fetch_add(lost, Ordering::Relaxed);
                 return;
             }
@@ -169,6 +169,7 @@ impl Writer {
         }
         let (count, result) = self.output.write(&self.batch.bytes, &self.batch.ends);
         let written = self.batch.forget(count);
+        self.shared.queued.fetch_sub(written, Ordering::Relaxed);
         self.shared.written.fetch_add(written, Ordering::Relaxed);
         if result.is_ok() {
             self.shared.failed(None);
