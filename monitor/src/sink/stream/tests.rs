@@ -398,3 +398,12 @@ fn what_is_too_long_for_a_datagram_goes_as_a_sealed_file() {
 fn a_run_is_named_by_its_start() {
     assert_eq!(super::run_name(Time(1_700_000_000_123_456_789)), "20231114T221320.123Z");
 }
+
+#[test]
+fn the_example_of_the_document_is_a_real_line() {
+    let mut line = Vec::new();
+    let dropped = super::Record::Dropped(Time(1_700_000_001_000_000_001), 12);
+    Encoding::Lines.write(&mut line, &dropped, "20231114T221320.123Z");
+    let line = String::from_utf8(line).unwrap();
+    assert!(include_str!("../../../../docs/events.md").contains(&line), "{line}");
+}
