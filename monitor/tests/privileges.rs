@@ -40,7 +40,7 @@ fn case(name: &str) {
         "keys" => {
             let closed = fs::Permissions::from_mode(0o700);
             fs::set_permissions(folder.path(), closed).expect("closed");
-            let kept = drop_to(Some("nobody"), &[secret.clone()]).expect("given up");
+            let kept = drop_to(Some("nobody"), std::slice::from_ref(&secret)).expect("given up");
             let note = kept.notes.first().expect("a note");
             assert!(note.contains("kept CAP_DAC_READ_SEARCH") && note.contains("keys.log"), "{note}");
             threads_hold(NET_RAW | DAC_READ_SEARCH);
@@ -49,7 +49,7 @@ fn case(name: &str) {
         }
         "readable keys" => {
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("open");
-            let kept = drop_to(Some("nobody"), &[secret.clone()]).expect("given up");
+            let kept = drop_to(Some("nobody"), std::slice::from_ref(&secret)).expect("given up");
             assert_eq!(kept.notes, Vec::<String>::new());
             threads_hold(NET_RAW);
         }
@@ -111,7 +111,7 @@ fn field(status: &Path, name: &str) -> String {
 
 /// Every thread, also one that is started now, has these capabilities and no other.
 fn threads_hold(expected: u64) {
-    let other = thread::spawn(|| thread::park());
+    let other = thread::spawn(thread::park);
     let tasks: Vec<_> = fs::read_dir("/proc/self/task").expect("tasks").flatten().map(|task| task.path()).collect();
     assert_eq!(tasks.len(), 2);
     for task in tasks {

@@ -91,9 +91,10 @@ impl Writer {
 
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        let mut full = false;
         while let Ok(message) = inbox.recv() {
             self.take(&message);
-            if !self.closing() {
+            if !full && !self.closing() {
                 thread::sleep(GATHER);
             }
             while self.batch.bytes.len() < BATCH
@@ -101,6 +102,8 @@ impl Writer {
             {
                 self.take(&message);
             }
+            // More is waiting: it needs no gathering.
+            full = self.batch.bytes.len() >= BATCH;
             self.deliver();
         }
         if let Some(last) = self.shared.last.lock().ok().and_then(|mut last| last.take()) {
