@@ -56,7 +56,7 @@ pub struct StreamHealth {
     pub written: u64,
     /// Events dropped because the queue was full or the target failed.
     pub dropped: u64,
-    /// Events in the queue.
+    /// Events that are queued, or being written.
     pub queued: u64,
     /// What went wrong last, in one line; `None` when the last write went well.
     pub error: Option<String>,

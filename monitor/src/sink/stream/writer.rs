@@ -91,9 +91,10 @@ impl Writer {
 
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        let mut full = false;
         while let Ok(message) = inbox.recv() {
             self.take(&message);
-            if !self.closing() {
+            if !full && !self.closing() {
                 thread::sleep(GATHER);
             }
             while self.batch.bytes.len() < BATCH
@@ -101,6 +102,8 @@ impl Writer {
             {
                 self.take(&message);
             }
+            // More is waiting: it needs no gathering.
+            full = self.batch.bytes.len() >= BATCH;
             self.deliver();
         }
         if let Some(last) = self.shared.last.lock().ok().and_then(|mut last| last.take()) {
@@ -117,7 +120,6 @@ impl Writer {
     fn take(&mut self, message: &Message) {
         match message {
             Message::Finding(finding) => {
-                self.shared.queued.fetch_sub(1, Ordering::Relaxed);
                 self.batch.push(self.encoding, &Record::Finding(finding), &self.run);
             }
             Message::Dropped(since, count) => {
@@ -150,6 +152,7 @@ impl Writer {
             }
             if self.gone || (self.closing() && !busy) {
                 let lost = self.batch.forget(self.batch.ends.len());
+                self.shared.queued.fetch_sub(lost, Ordering::Relaxed);
                 self.shared.dropped.fetch_add(lost, Ordering::Relaxed);
                 return;
             }
@@ -169,6 +172,7 @@ impl Writer {
         }
         let (count, result) = self.output.write(&self.batch.bytes, &self.batch.ends);
         let written = self.batch.forget(count);
+        self.shared.queued.fetch_sub(written, Ordering::Relaxed);
         self.shared.written.fetch_add(written, Ordering::Relaxed);
         if result.is_ok() {
             self.shared.failed(None);

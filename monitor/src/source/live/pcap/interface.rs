@@ -106,30 +106,34 @@ impl Interface {
         }
     }
 
-    /// Sees whether the interface is still the one that was opened, and opens it again where it is not. `flags`: of the interface of
-    /// this name, where the system lists it.
-    pub(super) fn look(&mut self, now: Instant, flags: Option<InterfaceFlags>) {
+    /// Sees whether the interface is still the one that was opened, and opens it again where it is not.
+    pub(super) fn look(&mut self, now: Instant) {
         self.count();
         let name = self.health.name.as_str();
-        let index = index(name);
-        match (&self.opened, index) {
+        match (&self.opened, index(name)) {
             (Some(_), None) => self.close(format!("{name} is gone")),
             (Some(opened), Some(index)) if opened.index != index => {
                 self.close(format!("{name} was replaced"));
                 self.reopen(now);
             }
-            (Some(_), Some(_)) => {
-                let has = |flag| flags.is_none_or(|flags| flags.contains(flag));
-                self.health.error = match (has(InterfaceFlags::IFF_UP), has(InterfaceFlags::IFF_RUNNING)) {
-                    (false, _) => Some(format!("{name} is down: ip link set {name} up")),
-                    (true, false) => Some(format!("{name} has no carrier")),
-                    (true, true) => None,
-                };
-                self.health.up = self.health.error.is_none();
-            }
             (None, Some(_)) if now >= self.retry => self.reopen(now),
-            (None, _) => {}
+            (Some(_), Some(_)) | (None, _) => {}
         }
+    }
+
+    /// Hears what the system says of the interface of this name.
+    pub(super) fn has_flags(&mut self, flags: InterfaceFlags) {
+        if self.opened.is_none() {
+            return;
+        }
+        let name = self.health.name.as_str();
+        let (up, running) = (flags.contains(InterfaceFlags::IFF_UP), flags.contains(InterfaceFlags::IFF_RUNNING));
+        self.health.error = match (up, running) {
+            (false, _) => Some(format!("{name} is down: ip link set {name} up")),
+            (true, false) => Some(format!("{name} has no carrier")),
+            (true, true) => None,
+        };
+        self.health.up = self.health.error.is_none();
     }
 
     fn reopen(&mut self, now: Instant) {

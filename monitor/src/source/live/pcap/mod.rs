@@ -33,8 +33,11 @@ const PACE: Duration = Duration::from_millis(5);
 /// A round with more packets than this is followed by the next one at once.
 const MANY: usize = BATCH_PACKETS / 4;
 
-/// Interfaces are looked at this often: are they there, and are they up.
+/// Interfaces are looked at this often: are they there, are they the same.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Whether they are up is asked this often: the system lists all that it has.
+const LIST: Duration = Duration::from_secs(1);
 
 /// How interfaces are captured on.
 #[derive(Clone, Debug)]
@@ -63,6 +66,7 @@ pub struct PcapSource {
     calm: bool,
     returned: Instant,
     looked: Instant,
+    listed: Instant,
     /// Packets too young to know whether another interface has older ones.
     held: PacketBatch<'static>,
 }
@@ -94,9 +98,10 @@ impl PcapSource {
             calm: false,
             returned: now,
             looked: now,
+            listed: now,
             held: PacketBatch::default(),
         };
-        this.look(now, &mut 0);
+        this.list(now);
         Ok(this)
     }
 
@@ -124,16 +129,28 @@ impl PcapSource {
         let _ = poll(&mut open, PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO));
     }
 
-    /// Looks after the interfaces: counts, and whether they are there. Adds what was lost since the last look.
-    fn look(&mut self, now: Instant, lost: &mut u64) {
+    /// Looks after the interfaces: counts, and whether they are there. Gives what was lost since the last look.
+    fn look(&mut self, now: Instant) -> u64 {
         self.looked = now;
-        // Without the list every interface that is there counts as up.
-        let flags: Vec<_> =
-            getifaddrs().into_iter().flatten().map(|entry| (entry.interface_name, entry.flags)).collect();
-        for interface in &mut self.interfaces {
-            let flags = flags.iter().find(|(name, _)| name == interface.name()).map(|&(_, flags)| flags);
-            interface.look(now, flags);
-            *lost = lost.saturating_add(interface.take_lost());
+        let lost = self.interfaces.iter_mut().map(|interface| {
+            interface.look(now);
+            interface.take_lost()
+        });
+        let lost = lost.fold(0, u64::saturating_add);
+        if now.duration_since(self.listed) >= LIST {
+            self.list(now);
+        }
+        lost
+    }
+
+    /// Sees which interfaces are up.
+    fn list(&mut self, now: Instant) {
+        self.listed = now;
+        for entry in getifaddrs().into_iter().flatten() {
+            let named = |interface: &&mut Interface| interface.name() == entry.interface_name;
+            if let Some(interface) = self.interfaces.iter_mut().find(named) {
+                interface.has_flags(entry.flags);
+            }
         }
     }
 
@@ -186,9 +203,7 @@ impl LiveSource for PcapSource {
         self.merge(batch, full);
         let now = Instant::now();
         if now.duration_since(self.looked) >= LOOK {
-            let mut lost = 0;
-            self.look(now, &mut lost);
-            batch.lost = lost;
+            batch.lost = self.look(now);
         }
         self.returned = now;
         Ok(full)
