@@ -142,7 +142,7 @@ impl<'m> Flow<'m> {
         self.shared.secrets(keys).is_some_and(|secrets| secrets.traffic(side).is_some())
     }
 
-    /// A side holds something back for want of a secret, not of its peer's records.
+    /// A side holds something back for want of a secret under the connection's name, not of its peer's records.
     pub(super) fn lacks_secret(&self, keys: &KeyStore) -> bool {
         [Side::Client, Side::Server].into_iter().any(|side| {
             let direction = self.side(side);
@@ -151,7 +151,8 @@ impl<'m> Flow<'m> {
                 && match direction.phase {
                     Phase::Await => true,
                     Phase::Seek(_) => !self.has_traffic_secret(side, keys),
-                    Phase::Switch(epoch) => !self.shared.has_tls12_keys(epoch, keys),
+                    // A renegotiation has a client random of its own, under which nobody waits.
+                    Phase::Switch(epoch) => epoch == 0 && !self.shared.has_tls12_keys(0, keys),
                     Phase::Clear => self.shared.secrets(keys).is_none_or(|secrets| {
                         let tls12 = self.shared.version == Some(Version::Tls12);
                         if tls12 { !self.shared.has_tls12_keys(0, keys) } else { !has_any(secrets, side) }
