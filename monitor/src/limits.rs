@@ -31,6 +31,8 @@ pub struct Limits {
     pub events: usize,
     /// Secrets in the key store (client randoms).
     pub secrets: usize,
+    /// Live: how long after its end a connection waits for a key before it is told as it is. A replay waits as long as for a packet.
+    pub key_wait: Duration,
     /// Live: how long after the end of a connection its keys are kept, for what comes late or was captured at a second place.
     pub key_grace: Duration,
     /// Live: how long keys are kept that no connection is known to have used. An edge keeps connections open for hours, and one that was
@@ -110,6 +112,7 @@ impl Default for Limits {
             held_shard: 1 << 20,
             events: 4_096,
             secrets: 200_000,
+            key_wait: Duration::from_secs(10),
             key_grace: Duration::from_secs(60),
             key_age: Duration::from_secs(24 * 3_600),
             late_trials: 1 << 28,

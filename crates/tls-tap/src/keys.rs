@@ -421,6 +421,48 @@ mod tests {
         assert_eq!(store.take_changed(), [[2; 32]]);
     }
 
+    /// What a version costs when keys trickle in: `cargo test -p tls-tap --lib -- --ignored --nocapture versions`.
+    #[test]
+    #[ignore = "measures, and says so on standard output"]
+    fn versions_are_cheap_however_many_keys_there_are() {
+        fn random(number: u32) -> Random {
+            let mut random = [0; 32];
+            random[..4].copy_from_slice(&number.to_be_bytes());
+            random
+        }
+        for connections in [1_000, 200_000] {
+            let mut store = KeyStore::new(connections as usize);
+            let mut next = 0;
+            while store.evicted() == 0 {
+                store.add(random(next), Kind::Traffic(Side::Client), secret(1));
+                next += 1;
+            }
+            let (rounds, each) = (500, 20);
+            let (mut adding, mut sharing) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+            let mut version = store.clone();
+            for _ in 0..rounds {
+                let begun = std::time::Instant::now();
+                for _ in 0..each {
+                    for kind in [Kind::Handshake(Side::Client), Kind::Handshake(Side::Server)] {
+                        store.add(random(next), kind, secret(1));
+                    }
+                    for kind in [Kind::Traffic(Side::Client), Kind::Traffic(Side::Server)] {
+                        store.add(random(next), kind, secret(1));
+                    }
+                    next += 1;
+                }
+                adding += begun.elapsed();
+                let begun = std::time::Instant::now();
+                assert_eq!(store.take_changed().len(), each);
+                version = store.clone();
+                sharing += begun.elapsed();
+            }
+            assert_eq!(version.len(), connections as usize);
+            let (adding, sharing) = (adding / rounds, sharing / rounds);
+            println!("{connections} connections: adding {each} {adding:?}, a version {sharing:?}");
+        }
+    }
+
     #[test]
     fn what_changed_is_bounded_while_nobody_asks() {
         let mut store = KeyStore::new(10);

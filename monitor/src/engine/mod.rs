@@ -101,12 +101,33 @@ pub struct Engine<'m> {
 }
 
 impl<'m> Engine<'m> {
-    /// Starts the threads of a run in `scope`.
+    /// Starts the threads of a replay in `scope`.
     pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan) -> Self
     where
         'm: 'scope,
     {
-        let limits = Arc::new(plan.limits.clone());
+        let limits = Limits { key_wait: plan.limits.flow_idle, ..plan.limits.clone() };
+        Self::with(scope, keys, plan, Arc::new(limits))
+    }
+
+    /// Starts the threads of a live run, which has no end that bounds it: keys go with their connections, and the search for those of
+    /// connections joined late has a rate instead of a budget.
+    pub fn start_live<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan, now: Time) -> Self
+    where
+        'm: 'scope,
+    {
+        let mut this = Self::with(scope, keys, plan, Arc::new(plan.limits.clone()));
+        this.keys.live(&plan.limits, now);
+        this.search = Search::new(u64::MAX);
+        this.allowance = Some(Allowance::new(plan.limits.late_rate, now));
+        this.now = now;
+        this
+    }
+
+    fn with<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan, limits: Arc<Limits>) -> Self
+    where
+        'm: 'scope,
+    {
         Self {
             workers: Workers::start(scope, plan.threads, &limits),
             decoder: Decoder::new(&limits),
@@ -129,17 +150,6 @@ impl<'m> Engine<'m> {
             now: Time::default(),
             allowance: None,
         }
-    }
-
-    /// Makes it a live run, which has no end that bounds it: keys go with their connections, and the search for those of connections joined
-    /// late has a rate instead of a budget.
-    #[must_use]
-    pub fn live(mut self, limits: &Limits, now: Time) -> Self {
-        self.keys.live(limits, now);
-        self.search = Search::new(u64::MAX);
-        self.allowance = Some(Allowance::new(limits.late_rate, now));
-        self.now = now;
-        self
     }
 
     /// The keys of the run: what is added reaches the flows with the next packets, or when the run settles.

@@ -33,6 +33,8 @@ pub struct Shard<'m> {
     /// Flows with bytes that wait for a missing segment, and with encrypted bytes held back, in the order in which they began to.
     waiting: Queue,
     holding: Queue,
+    /// Flows that are over and wait for a key, and until when.
+    overdue: VecDeque<(Time, u32, ConnectionId)>,
     /// Flows that a segment or a key has changed since they were weighed.
     touched: Vec<u32>,
     /// What flows weighed last: in TLS, in HTTP and all else.
@@ -180,6 +182,7 @@ impl<'m> Shard<'m> {
             gone: Vec::new(),
             waiting: Queue::default(),
             holding: Queue::default(),
+            overdue: VecDeque::new(),
             touched: Vec::new(),
             weight: (0, 0),
             counts: Counted::default(),
@@ -484,6 +487,13 @@ impl<'m> Shard<'m> {
             self.forget_light(at);
         }
         for _ in 0..AT_ONCE {
+            let Some(&(until, at, id)) = self.overdue.front().filter(|(until, ..)| *until <= self.now) else { break };
+            self.overdue.pop_front();
+            if self.table.holds(at, id, |connection| usize::from(connection.is_over())) {
+                self.close(at, until, CloseHow::InputEnded, false, out);
+            }
+        }
+        for _ in 0..AT_ONCE {
             let Some((at, since)) = self.idle(List::Heavy, self.limits.flow_idle) else { break };
             self.close(at, since, CloseHow::Idle, false, out);
             self.table.remove(at);
@@ -505,7 +515,19 @@ impl<'m> Shard<'m> {
     fn close(&mut self, at: u32, time: Time, ending: CloseHow, may_wait: bool, out: &mut Events) {
         let Some(id) = self.table.get(at).map(|slot| slot.id) else { return };
         let mut done = false;
-        self.run(at, id, out, |connection, env| done = connection.close(time, ending, may_wait, env));
+        let mut waits = false;
+        self.run(at, id, out, |connection, env| {
+            let was_over = connection.is_over();
+            done = connection.close(time, ending, may_wait, env);
+            waits = !done && !was_over;
+        });
+        if waits && self.limits.key_wait < self.limits.flow_idle {
+            self.overdue.push_back((self.now.plus(self.limits.key_wait), at, id));
+            if self.overdue.len() > self.limits.flows {
+                // Its flow is gone, or waits as long as for a packet.
+                self.overdue.pop_front();
+            }
+        }
         if !done {
             return;
         }

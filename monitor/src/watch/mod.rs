@@ -61,7 +61,7 @@ pub trait Reload {
 pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError>) {
     thread::scope(|scope| {
         let clock = Clock::new(system::reading());
-        let engine = Engine::start(scope, Keys::new(&plan.limits), plan).live(&plan.limits, system::now());
+        let engine = Engine::start_live(scope, Keys::new(&plan.limits), plan, system::now());
         let mut run = Run {
             started: system::now(),
             number: 0,

@@ -31,6 +31,8 @@ pub(super) struct Flow<'m> {
     stirred: bool,
     /// Generation of the keys that held records were tried with.
     generation: u64,
+    /// The server's records wait no more for the client's.
+    impatient: bool,
     /// The connection's start was not seen.
     pub(super) midstream: bool,
     /// Plaintext of the record at hand.
@@ -49,6 +51,7 @@ impl<'m> Flow<'m> {
             order: 0,
             stirred: false,
             generation: 0,
+            impatient: false,
             midstream,
             plain: Vec::new(),
             scratch: Vec::new(),
@@ -76,6 +79,9 @@ impl<'m> Flow<'m> {
             Item::Record(header, _) | Item::Damaged(header, _) => Some(*header),
             Item::Hole(_) | Item::NotTls => None,
         };
+        if !self.client.queue.is_empty() && side == Side::Server {
+            self.lose_patience(call.time);
+        }
         let direction = self.side(side);
         let waits = !direction.queue.is_empty() || header.is_some_and(|header| self.blocked(side, header, call.keys));
         if waits { self.hold(call, side, item) } else { self.handle(call, side, item) }
@@ -91,6 +97,26 @@ impl<'m> Flow<'m> {
         let over = self.side_mut(side).queue.push(call.time, order, item, limits.held, limits.held_pieces);
         if over {
             self.tell_dark(call, side);
+            self.stirred = true;
+        }
+    }
+
+    /// The server's records that can be read wait for the client's that lack a secret, so that an answer is not read before its request:
+    /// but not for long, and not until there is no room.
+    fn waits_for_client(&self, keys: &KeyStore) -> bool {
+        !self.client.queue.is_empty()
+            && !self.impatient
+            && !self.client.told
+            && self.side_lacks_secret(Side::Client, keys)
+    }
+
+    fn lose_patience(&mut self, now: u64) {
+        let queue = &self.server.queue;
+        let since = self.client.queue.front().map_or(now, |front| front.time);
+        let full = queue.owned() > self.limits.held / 2 || queue.pieces() > self.limits.held_pieces / 2;
+        if !self.impatient && (full || now.saturating_sub(since) > self.limits.patience) {
+            self.impatient = true;
+            self.stirred = true;
         }
     }
 
@@ -98,7 +124,8 @@ impl<'m> Flow<'m> {
     fn blocked(&self, side: Side, header: Header, keys: &KeyStore) -> bool {
         let direction = self.side(side);
         match &direction.phase {
-            Phase::Steady(_) | Phase::Dead => false,
+            Phase::Steady(_) => side == Side::Server && self.waits_for_client(keys),
+            Phase::Dead => false,
             Phase::Switch(epoch) => !self.shared.has_tls12_keys(*epoch, keys),
             Phase::Await => header.content_type() == content::APPLICATION_DATA && !self.has_traffic_secret(side, keys),
             Phase::Seek(candidates) => {
@@ -142,23 +169,25 @@ impl<'m> Flow<'m> {
         self.shared.secrets(keys).is_some_and(|secrets| secrets.traffic(side).is_some())
     }
 
-    /// A side holds something back for want of a secret, not of its peer's records.
+    /// A side holds something back for want of a secret under the connection's name, not of its peer's records.
     pub(super) fn lacks_secret(&self, keys: &KeyStore) -> bool {
-        [Side::Client, Side::Server].into_iter().any(|side| {
-            let direction = self.side(side);
-            let Some(front) = direction.queue.front() else { return false };
-            front.what.header().is_some_and(|header| self.blocked(side, header, keys))
-                && match direction.phase {
-                    Phase::Await => true,
-                    Phase::Seek(_) => !self.has_traffic_secret(side, keys),
-                    Phase::Switch(epoch) => !self.shared.has_tls12_keys(epoch, keys),
-                    Phase::Clear => self.shared.secrets(keys).is_none_or(|secrets| {
-                        let tls12 = self.shared.version == Some(Version::Tls12);
-                        if tls12 { !self.shared.has_tls12_keys(0, keys) } else { !has_any(secrets, side) }
-                    }),
-                    Phase::Steady(_) | Phase::Dead => false,
-                }
-        })
+        self.side_lacks_secret(Side::Client, keys) || self.side_lacks_secret(Side::Server, keys)
+    }
+
+    fn side_lacks_secret(&self, side: Side, keys: &KeyStore) -> bool {
+        let direction = self.side(side);
+        let Some(front) = direction.queue.front() else { return false };
+        let secrets = || self.shared.secrets(keys);
+        front.what.header().is_some_and(|header| self.blocked(side, header, keys))
+            && match direction.phase {
+                Phase::Await => true,
+                Phase::Seek(_) => !self.has_traffic_secret(side, keys),
+                // A renegotiation has a client random of its own, under which nobody waits.
+                Phase::Switch(epoch) => epoch == 0 && !self.shared.has_tls12_keys(0, keys),
+                Phase::Clear if self.shared.version == Some(Version::Tls12) => !self.shared.has_tls12_keys(0, keys),
+                Phase::Clear => secrets().is_none_or(|secrets| !has_any(secrets, side)),
+                Phase::Steady(_) | Phase::Dead => false,
+            }
     }
 
     /// The server's EncryptedExtensions may still be read.
@@ -405,6 +434,7 @@ impl<'m> Flow<'m> {
         if !self.shared.has_server_hello() {
             self.shared.server_lost = true;
         }
+        self.impatient = true;
         self.drain_stirred(call.keys, call.reader);
         for (side, lost) in [Side::Client, Side::Server].into_iter().zip(lost) {
             self.flush_lost(call, side);

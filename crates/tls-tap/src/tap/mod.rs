@@ -27,6 +27,9 @@ pub struct Limits {
     pub held: usize,
     /// Pieces of records held back while a key is missing, each direction.
     pub held_pieces: usize,
+    /// How long records of the server that can be read wait for those of the client in front of them that lack a secret, in the caller's
+    /// units of time; the default is a second in nanoseconds.
+    pub patience: u64,
     /// Records remembered that were looked at without a check, each direction.
     pub unverified_records: usize,
     /// Copied bytes of such records, each direction.
@@ -42,6 +45,7 @@ impl Default for Limits {
         Self {
             held: 64 << 10,
             held_pieces: 4_096,
+            patience: 1_000_000_000,
             unverified_records: 64,
             unverified_bytes: 64 << 10,
             handshake: 64 << 10,

@@ -178,16 +178,52 @@ fn finds_the_frames_that_tshark_finds() {
 fn keys_that_come_last_show_the_same() {
     for name in ["kestrel", "lab"] {
         each(name, |stem, segments, keys| {
-            let told = |late| -> Vec<String> {
-                let mut told: Vec<String> = run(segments, Arc::clone(&keys), late)
-                    .iter()
-                    .filter(|event| matches!(event.kind, Kind::Request(_) | Kind::Ended { .. } | Kind::Reset(_)))
-                    .map(|event| format!("{} {} {}", event.connection.0, event.time.0, short(event)))
-                    .collect();
-                told.sort();
-                told
-            };
+            let told = |late| requests(&run(segments, Arc::clone(&keys), late));
             assert_eq!(told(true), told(false), "{stem}");
+        });
+    }
+}
+
+/// Requests, their ends and resets, in a fixed order.
+fn requests(events: &[Event]) -> Vec<String> {
+    let mut told: Vec<String> = events
+        .iter()
+        .filter(|event| matches!(event.kind, Kind::Request(_) | Kind::Ended { .. } | Kind::Reset(_)))
+        .map(|event| format!("{} {} {}", event.connection.0, event.time.0, short(event)))
+        .collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn keys_that_come_line_by_line_while_packets_do_show_the_same() {
+    for name in ["kestrel", "lab"] {
+        each(name, |stem, segments, keys| {
+            let Ok(text) = fs::read(folder(name).unwrap().join(stem).with_extension("keys")) else { return };
+            let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+            let mut out = Events::new();
+            let mut shard = Shard::new(Arc::new(Limits::default()));
+            let (mut store, mut log) = (KeyStore::new(10_000), KeyLog::new());
+            let mut add = |shard: &mut Shard<'_>, lines: &[&[u8]], out: &mut Events| {
+                for line in lines {
+                    log.push(line, &mut store);
+                    let randoms = store.take_changed();
+                    shard.keys(Arc::new(store.clone()), &randoms, out);
+                }
+            };
+            let mut fed = 0;
+            for (at, segment) in segments.iter().enumerate() {
+                shard.segment(segment, &[], &mut out);
+                // Each connection's lines come while it talks, or a little later.
+                let due = lines.len() * at / segments.len();
+                add(&mut shard, &lines[fed..due], &mut out);
+                fed = due;
+            }
+            add(&mut shard, &lines[fed..], &mut out);
+            shard.finish(Time(0), &mut out);
+            let events: Vec<Event> = out.drain().map(|(_, event)| event).collect();
+            well_formed(stem, &events);
+            assert_eq!(requests(&events), requests(&run(segments, keys, false)), "{stem}");
         });
     }
 }

@@ -127,6 +127,39 @@ fn secrets_may_come_one_by_one_in_any_order_at_any_time() {
 }
 
 #[test]
+fn an_answer_is_not_read_before_its_request_unless_that_takes_too_long() {
+    use crate::keys::Kind;
+    let suite = Suite::by_id(0x1302).unwrap();
+    let (client, server) = talk(suite);
+    let mut keys = crate::KeyStore::new(1);
+    for (kind, name) in
+        [(Kind::Handshake(Side::Client), 1), (Kind::Handshake(Side::Server), 2), (Kind::Traffic(Side::Server), 4)]
+    {
+        keys.add(peer::RANDOM, kind, peer::secret(suite, name));
+    }
+    let cut = server.records[1].0.end;
+    let mut taker = Taker::default();
+    let mut tls = Tls::new(Limits::default());
+    feed(&mut tls, Side::Client, &client.wire, 1_448, false, &keys, &mut taker);
+    feed(&mut tls, Side::Server, &server.wire[..cut], 1_448, false, &keys, &mut taker);
+    assert!(taker.server.is_empty() && tls.lacks_secret(&keys));
+    let mut late = keys.clone();
+    late.add(peer::RANDOM, Kind::Traffic(Side::Client), peer::secret(suite, 3));
+    tls.retry(&late, &mut taker);
+    let order: Vec<Side> = taker.parts.iter().map(|(side, ..)| *side).collect();
+    assert_eq!(order[0], Side::Client);
+    assert!(taker.client == client.plain && !taker.server.is_empty());
+
+    let mut taker = Taker::default();
+    let mut tls = Tls::new(Limits::default());
+    feed(&mut tls, Side::Client, &client.wire, 1_448, false, &keys, &mut taker);
+    for chunk in server.wire.chunks(1_448) {
+        tls.data(2_000_000_000, Side::Server, crate::Chunk::Passing(chunk), &keys, &mut taker);
+    }
+    assert!(taker.server == server.plain && taker.client.is_empty());
+}
+
+#[test]
 fn a_traffic_secret_that_never_comes_is_told_at_the_end() {
     use crate::keys::Kind;
     let suite = Suite::by_id(0x1302).unwrap();
