@@ -40,7 +40,7 @@ fn attack(settings: Settings) -> (Stats, Vec<Finding>) {
         say(Kind::Response { exchange: 1, status, informational: false, asks_windows_auth: false });
         let code = ErrorCode(u32::from(n) * 7);
         let reset = h2_tap::Reset { by: Side::Server, stream: 1, code, verified: true };
-        let seen = ResetSeen { reset, phase: Phase::InBody, request: None, status, opened: Some(Time(now)) };
+        let seen = ResetSeen { reset, phase: Phase::InBody, request: None, status, opened: Some(Time(1)) };
         say(Kind::Reset(Box::new(seen)));
         let end = ExchangeEnd::Reset(reset);
         say(Kind::Ended { exchange: 1, end, status, responded: true, known: true });
