@@ -1,3 +1,4 @@
+mod documents;
 mod formats;
 mod hostile;
 mod series;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Family, Kind, families};
+use super::{Family, Format, Kind, encode, families};
 use crate::model::{Finding, Stats};
 use crate::sink::samples;
 use crate::sink::stream::StreamHealth;
@@ -84,5 +85,23 @@ fn families_are_well_named_and_series_differ() {
             assert_eq!(labels.len(), series.labels.len(), "{name}: a label twice");
         }
         assert!(!family.series.is_empty(), "{name} has no series");
+    }
+}
+
+/// What a scrape costs: `cargo test --release -p h2watch --lib scrape_costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints times"]
+fn what_a_scrape_costs() {
+    let mut snapshot = full();
+    for n in 0..64_u16 {
+        let slot = snapshot.stats.servers.slot(std::net::SocketAddr::from(([192, 0, 2, 1], n)));
+        snapshot.stats.servers.at(slot).requests += 1;
+    }
+    let series: usize = families(&snapshot).iter().map(|family| family.series.len()).sum();
+    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
+        let began = std::time::Instant::now();
+        let rounds = 200;
+        let bytes = (0..rounds).map(|_| encode(&snapshot, format).len()).max();
+        println!("{format:?}: {series} series, {bytes:?} bytes, {:?} a scrape", began.elapsed() / rounds);
     }
 }
