@@ -63,6 +63,9 @@ impl Step {
                 *sum += count;
             }
         }
+        if let Some(others) = resets.last_mut() {
+            *others += stats.resets_beyond.values().sum::<u64>();
+        }
         let cases = |kind: CaseKind| {
             OUTCOMES.map(|outcome| {
                 let of = stats.cases.iter().filter(|((k, o, _), _)| *k == kind && *o == outcome);
