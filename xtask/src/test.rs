@@ -4,12 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 /// Programs that tests use, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 4] = [
-    ("tshark", "tshark"),
-    ("promtool", "prometheus"),
-    ("chromium", "chromium"),
-    ("chromedriver", "chromium-driver"),
-];
+const TOOLS: [(&str, &str); 4] =
+    [("tshark", "tshark"), ("promtool", "prometheus"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 
 /// Installs the tools that are missing where that can be done without asking: as root, with apt.
 fn set_up() {

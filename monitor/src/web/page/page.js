@@ -141,6 +141,11 @@ $("pause").addEventListener("click", () => {
   else poll();
   state();
 });
+$("more").addEventListener("click", () => {
+  whole = !whole;
+  $("more").setAttribute("aria-pressed", String(whole));
+  poll();
+});
 for (const button of document.querySelectorAll("#kinds button")) {
   button.addEventListener("click", () => {
     kind = button.dataset.kind;
