@@ -2,8 +2,10 @@
 
 mod bench;
 mod fuzz;
+mod lab;
 #[cfg(test)]
 mod layers;
+mod live;
 mod loss;
 mod measure;
 mod real;
@@ -14,10 +16,14 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  setup                   installs what builds and tests use (as root on Debian)
   test                    installs what the tests use, runs all tests, counts passed, failed and skipped
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
+  lab up|down|run         real origins and edges in network namespaces: starts them, ends them, or visits all and compares
+  bench live [--minutes N]
+                          runs h2watch and tshark beside an origin under full load, prints loss, delay, CPU, memory
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
 ";
 
@@ -25,11 +31,17 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        ["setup"] => {
+            test::set_up();
+            Ok(())
+        }
         ["test"] => test::run(),
         ["fuzz", seconds] => fuzz::run(seconds, None),
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["loss"] => loss::run(),
+        ["bench", "live", rest @ ..] => live::run_arguments(rest),
         ["bench", rest @ ..] => bench::run_arguments(rest),
+        ["lab", rest @ ..] => lab::run_arguments(rest),
         ["corpus", kind, count, dir] => bench::write_and_count(kind, count, dir.as_ref()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
