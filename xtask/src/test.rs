@@ -18,6 +18,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("nghttpx", "nghttp2-proxy"),
     ("nghttpd", "nghttp2-server"),
     ("h2load", "nghttp2-client"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
 ];
 
 /// Where libpcap's headers are.

@@ -192,14 +192,7 @@ impl<'s> Summary<'s> {
                 class: Some(words::class(*class)),
                 ..Count::default()
             }),
-            resets: list(&stats.resets, |(frame, code, sender, phase)| Count {
-                frame: Some(frame),
-                error_code: Some(code.0),
-                error_name: Some(code.to_string()),
-                sender: Some(words::side(*sender)),
-                phase: Some(words::phase(*phase)),
-                ..Count::default()
-            }),
+            resets: resets(stats),
             unverified_resets: stats.unverified_resets,
             cases: list(&stats.cases, |(kind, outcome, edge)| Count {
                 kind: Some(words::kind(*kind)),
@@ -263,6 +256,25 @@ impl<'s> Summary<'s> {
 
 fn list<K>(counts: &BTreeMap<K, u64>, what: impl Fn(&K) -> Count) -> Vec<Count> {
     counts.iter().map(|(key, &count)| Count { count, ..what(key) }).collect()
+}
+
+fn resets(stats: &Stats) -> Vec<Count> {
+    let mut resets = list(&stats.resets, |(frame, code, sender, phase)| Count {
+        frame: Some(frame),
+        error_code: Some(code.0),
+        error_name: Some(code.to_string()),
+        sender: Some(words::side(*sender)),
+        phase: Some(words::phase(*phase)),
+        ..Count::default()
+    });
+    resets.extend(list(&stats.resets_beyond, |(frame, sender, phase)| Count {
+        frame: Some(frame),
+        error_name: Some("other".to_owned()),
+        sender: Some(words::side(*sender)),
+        phase: Some(words::phase(*phase)),
+        ..Count::default()
+    }));
+    resets
 }
 
 fn packets(stats: &Stats) -> Packets {

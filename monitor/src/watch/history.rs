@@ -32,7 +32,7 @@ pub struct Step {
     pub suspected: u64,
     /// Connections.
     pub connections: u64,
-    /// Connections that could not be read at some time.
+    /// Connections that could not be read at some time, but for those that are not HTTP: there is nothing to read in them.
     pub dark: u64,
     /// Packets that the kernel, a driver or the source lost.
     pub lost: u64,
@@ -41,6 +41,9 @@ pub struct Step {
     /// Of these, bytes that could not be read.
     pub unread: u64,
 }
+
+/// The reason of connections that are dark because they are something else.
+const NOT_HTTP: &str = "not_http";
 
 /// Packets that the kernel, a driver or the source lost since the start.
 #[must_use]
@@ -63,6 +66,9 @@ impl Step {
                 *sum += count;
             }
         }
+        if let Some(others) = resets.last_mut() {
+            *others += stats.resets_beyond.values().sum::<u64>();
+        }
         let cases = |kind: CaseKind| {
             OUTCOMES.map(|outcome| {
                 let of = stats.cases.iter().filter(|((k, o, _), _)| *k == kind && *o == outcome);
@@ -77,7 +83,7 @@ impl Step {
             failure: cases(CaseKind::Failure),
             suspected: stats.suspected,
             connections: stats.connections.total,
-            dark: stats.connections.dark.values().sum(),
+            dark: stats.connections.dark.iter().filter(|(why, _)| **why != NOT_HTTP).map(|(_, count)| count).sum(),
             lost: lost(stats, interfaces),
             bytes: stats.connections.bytes,
             unread: stats.connections.unread,

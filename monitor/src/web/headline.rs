@@ -111,7 +111,7 @@ fn failed(recent: &Step, notes: &mut Vec<Note>) {
 }
 
 fn of_which(part: u64, of: u64) -> String {
-    if part == of { String::new() } else { format!("{part}× ") }
+    if part == of { String::new() } else { format!("for {part} ") }
 }
 
 /// The codes other than HTTP_1_1_REQUIRED, NO_ERROR and CANCEL that came most often.
@@ -180,9 +180,9 @@ fn unseen(snapshot: &Snapshot, half_hour: &Step, notes: &mut Vec<Note>) {
         let why = match snapshot.keylogs.iter().any(|log| log.readable) {
             _ if snapshot.keylogs.is_empty() => "no key log was given",
             false => "no key log can be read",
-            true => "no key log has the keys",
+            true => "no key log has their keys",
         };
-        let text = format!("Blind: {why} of the {} seen", connections(half_hour.connections));
+        let text = format!("Blind: none of {} could be read, {why}", connections(half_hour.connections));
         return say(notes, Level::Blind, text);
     }
     if read < 50 {
@@ -238,14 +238,10 @@ fn nothing(snapshot: &Snapshot, recent: &Step, half_hour: &Step, alone: bool) ->
     let seen = match (known, recent.requests) {
         (_, 0) => "but there was no request in the last 5 minutes".to_owned(),
         (true, _) => format!("and {read} % of the traffic could be read"),
-        (false, count) => format!("in {} of the last 5 minutes", requests(count)),
+        (false, count) => format!("and {} came in the last 5 minutes", requests(count)),
     };
-    // Beside a warning it is not all good.
-    let (level, text) = match alone {
-        true => (Level::Good, format!("Nothing found, {seen}")),
-        false => (Level::Good, format!("Nobody failed in the last 5 minutes, {seen}")),
-    };
-    Note { level, text: text.replace("found, in", "found in").replace("minutes, in", "minutes: seen in") }
+    let nothing = if alone { "Nothing found" } else { "Nobody failed in the last 5 minutes" };
+    Note { level: Level::Good, text: format!("{nothing}, {seen}") }
 }
 
 /// How much could be read, in whole percent, rounded down: 100 is all.
@@ -277,4 +273,116 @@ fn requests(count: u64) -> String {
 
 fn connections(count: u64) -> String {
     if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Headline, Level};
+    use crate::model::{CaseKind, Outcome, Protocol};
+    use crate::source::keylogs::KeyLogHealth;
+    use crate::watch::Snapshot;
+    use crate::watch::history::{CODES, Step};
+
+    /// A run that captures, with what happened within the last step.
+    fn run(open: Step) -> Snapshot {
+        let mut snapshot = Snapshot { capturing: true, ..Snapshot::default() };
+        snapshot.history.open = open;
+        snapshot.stats.connections.total = open.connections;
+        snapshot.stats.requests.insert(Protocol::H2, open.requests);
+        snapshot
+    }
+
+    fn said(snapshot: &Snapshot) -> (Level, String, usize) {
+        let headline = Headline::of(snapshot, Duration::ZERO);
+        (headline.first.level, headline.first.text, headline.notes.len())
+    }
+
+    const USUAL: Step = Step { requests: 100, connections: 50, bytes: 1_000, ..EMPTY };
+    const EMPTY: Step = Step {
+        requests: 0,
+        origin_errors: 0,
+        resets: [0; CODES],
+        downgrade: [0; 4],
+        failure: [0; 4],
+        suspected: 0,
+        connections: 0,
+        dark: 0,
+        lost: 0,
+        bytes: 0,
+        unread: 0,
+    };
+
+    #[test]
+    fn nothing_found_says_how_much_was_seen() {
+        assert_eq!(
+            said(&run(USUAL)),
+            (Level::Good, "Nothing found, and 100 % of the traffic could be read".to_owned(), 0)
+        );
+        let step = Step { unread: 15, dark: 1, ..USUAL };
+        let (level, text, notes) = said(&run(step));
+        assert_eq!((level, notes), (Level::Warning, 1));
+        assert_eq!(text, "98 % of the traffic of the last half hour could be read: 1 connection could not");
+    }
+
+    #[test]
+    fn failed_visitors_come_first() {
+        let step = Step { downgrade: [4, 3, 0, 1], dark: 3, unread: 100, ..USUAL };
+        let (level, text, notes) = said(&run(step));
+        assert_eq!(level, Level::Failed);
+        assert_eq!(
+            text,
+            "3 visitors failed in the last 5 minutes: the origin refused HTTP/2 (HTTP_1_1_REQUIRED), and the edge did not retry"
+        );
+        assert_eq!(notes, 3, "retried, unknown, partly dark");
+        let mut step = Step { downgrade: [0, 1, 0, 0], failure: [0, 1, 1, 0], ..USUAL };
+        step.resets[7] = 2;
+        let (_, text, _) = said(&run(step));
+        assert!(text.starts_with("3 visitors failed in the last 5 minutes: for 1 the origin refused"), "{text}");
+        assert!(text.contains("(most often REFUSED_STREAM); for 1 the response was cut off"), "{text}");
+    }
+
+    #[test]
+    fn blind_is_not_clean() {
+        let step = Step { connections: 9, dark: 9, ..EMPTY };
+        assert_eq!(said(&run(step)).1, "Blind: none of 9 connections could be read, no key log was given");
+        let mut snapshot = run(step);
+        snapshot.keylogs = vec![KeyLogHealth { readable: true, ..KeyLogHealth::default() }];
+        let (level, text, _) = said(&snapshot);
+        assert_eq!(
+            (level, text.as_str()),
+            (Level::Blind, "Blind: none of 9 connections could be read, no key log has their keys")
+        );
+        let (level, text, _) = said(&run(Step { unread: 600, ..USUAL }));
+        assert_eq!(
+            (level, text.as_str()),
+            (Level::Blind, "Nearly blind: 40 % of the traffic of the last half hour could be read")
+        );
+    }
+
+    #[test]
+    fn a_run_that_gives_no_sign_has_stopped() {
+        let old = Headline::of(&run(USUAL), Duration::from_secs(7));
+        assert_eq!(old.first.level, Level::Stopped);
+        assert!(old.first.text.contains("7 seconds old"));
+        let (level, text, _) = said(&Snapshot::default());
+        assert_eq!((level, text.as_str()), (Level::Stopped, "Not capturing"));
+    }
+
+    #[test]
+    fn without_traffic_it_waits() {
+        let waiting = Snapshot { capturing: true, ..Snapshot::default() };
+        assert_eq!(said(&waiting), (Level::Waiting, "Waiting: no packet has come yet".to_owned(), 0));
+    }
+
+    #[test]
+    fn what_was_before_is_not_forgotten() {
+        let mut snapshot = run(USUAL);
+        snapshot.stats.cases.insert((CaseKind::Failure, Outcome::Truncated, None), 2);
+        let headline = Headline::of(&snapshot, Duration::ZERO);
+        let texts: Vec<_> = headline.notes.iter().map(|note| note.text.as_str()).collect();
+        assert_eq!(headline.first.text, "2 visitors failed since the start, none in the last half hour");
+        assert_eq!(texts, ["Nobody failed in the last 5 minutes, and 100 % of the traffic could be read"]);
+    }
 }

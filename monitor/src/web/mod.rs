@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::watch::Board;
 use config::Live;
@@ -46,6 +47,7 @@ pub struct Server {
     secure: bool,
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
+    listeners: Vec<JoinHandle<()>>,
     runtime: Runtime,
 }
 
@@ -86,16 +88,16 @@ impl Bound {
         let (stop, stopped) = watch::channel(false);
         let secure = self.config.as_ref().is_some_and(|live| live.current().tls.is_some());
         let shared = Arc::new(Shared::new(board, self.config));
-        let mut addresses = Vec::new();
-        let _inside = runtime.enter();
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+        let inside = runtime.enter();
         for listener in self.listeners {
             listener.set_nonblocking(true).map_err(fail)?;
             addresses.push(listener.local_addr().map_err(fail)?);
             let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
-            runtime.spawn(serve::listen(listener, Arc::clone(&shared), stopped.clone()));
+            listeners.push(runtime.spawn(serve::listen(listener, Arc::clone(&shared), stopped.clone())));
         }
-        drop(_inside);
-        Ok(Server { addresses, secure, stop, shared, runtime })
+        drop(inside);
+        Ok(Server { addresses, secure, stop, shared, listeners, runtime })
     }
 }
 
@@ -115,7 +117,12 @@ impl Server {
     /// Stops serving; answers under way are finished for a moment.
     pub fn stop(self) {
         let _ = self.stop.send(true);
-        let finished = self.shared.slots.empty();
+        let finished = async {
+            for listener in self.listeners {
+                let _ = listener.await;
+            }
+            self.shared.slots.empty().await;
+        };
         let _ = self.runtime.block_on(async { tokio::time::timeout(FINISH, finished).await });
         self.runtime.shutdown_background();
     }

@@ -92,7 +92,7 @@ fn what_cannot_be_done_is_one_line_with_its_place() {
         (format!("{http}    Content-Security-Policy: \"a\\nb\"\n"), 3, "not a value"),
         ("basic_auth_users:\n  a: plain\n".to_owned(), 2, "not a bcrypt hash"),
         (format!("basic_auth_users:\n  a: {dear}\n"), 2, "20 seconds"),
-        ("basic_auth_users:\n  a: [\n".to_owned(), 3, ""),
+        ("basic_auth_users:\n  a: [\n".to_owned(), 2, ""),
         ("basic_auth_users:\n  a: x\n  a: x\n".to_owned(), 3, ""),
         ("- a\n".to_owned(), 1, ""),
         ("a: &a [*a, *a]\n".to_owned(), 1, ""),

@@ -39,8 +39,9 @@ function showTotals(s, history) {
 function showPlots(s, history) {
   const c = s.counts || {}, end = Date.parse(s.time);
   const none = history.requests.map(() => 0);
-  const ever = (name) => total(c.resets, (one) => (name === "other" ? one.error_name.startsWith("0x") : one.error_name === name));
-  const names = new Set([...(c.resets || []).map((one) => (one.error_name.startsWith("0x") ? "other" : one.error_name)), ...Object.keys(history.resets)]);
+  const codeOf = (one) => (one.error_name.startsWith("0x") ? "other" : one.error_name);
+  const ever = (name) => total(c.resets, (one) => codeOf(one) === name);
+  const names = new Set([...(c.resets || []).map(codeOf), ...Object.keys(history.resets)]);
   names.delete("HTTP_1_1_REQUIRED");
   const sorted = [...names].sort((a, b) => ever(b) - ever(a) || a.localeCompare(b));
   const codes = ["HTTP_1_1_REQUIRED", ...sorted].map((name, i) => ({ name, style: i < 7 ? `s${i}` : "s9", steps: history.resets[name] || none }));
@@ -139,6 +140,11 @@ $("pause").addEventListener("click", () => {
   if (paused) clearTimeout(timer);
   else poll();
   state();
+});
+$("more").addEventListener("click", () => {
+  whole = !whole;
+  $("more").setAttribute("aria-pressed", String(whole));
+  poll();
 });
 for (const button of document.querySelectorAll("#kinds button")) {
   button.addEventListener("click", () => {

@@ -38,11 +38,9 @@ function span(ms) {
   return `${Math.floor(s / 86400)} days`;
 }
 
-/** The next of 1, 2, 5, 10, 20, … that is not smaller. */
+/** A round number that is not smaller. */
 function nice(n) {
-  let top = 1;
-  for (let i = 0; top < n; i++) top = top * (i % 3 === 1 ? 2.5 : 2);
-  return top;
+  for (let power = 1; ; power *= 10) for (const part of [1, 2, 3, 4, 5, 6, 8]) if (part * power >= n) return part * power;
 }
 
 /** Steps added up to bars of half a minute; the last bar is now. */

@@ -56,7 +56,7 @@ function eventRow(n, e) {
   const id = `event-${n}`;
   const button = el("button", { type: "button", "aria-expanded": "false", "aria-controls": id }, clock(e.time));
   const cell = (...children) => el("td", { role: "cell" }, ...children);
-  const row = el("tr", { class: "row", role: "row" }, cell(button), cell(el("span", { class: `tag ${tone}` }, text)), cell(asked(e)), cell(story(e)), cell(`${e.client ?? ""}${e.edge ? ` (${e.edge})` : ""}`));
+  const row = el("tr", { class: "row", role: "row" }, cell(button), cell(el("span", { class: `tag ${tone}` }, text)), cell(el("div", { class: "clip" }, asked(e))), cell(story(e)), cell(`${e.client ?? ""}${e.edge ? ` (${e.edge})` : ""}`));
   const about = e.error_code !== undefined ? `0x${e.error_code.toString(16)}` : e.kind === "downgrade" ? "0xd" : undefined;
   const detail = el("tr", { class: "detail", role: "row", id, hidden: "" }, el("td", { role: "cell", colspan: 5 }));
   button.addEventListener("click", () => {
@@ -72,8 +72,15 @@ function eventRow(n, e) {
   return [row, detail];
 }
 
+/** Events that are shown at first. */
+const FEW = 12;
+let whole = false;
+
 /** Shows these events, the newest first; rows that are there stay, with what is open in them. */
-function showEvents(list) {
+function showEvents(all) {
+  const list = whole ? all : all.slice(0, FEW);
+  $("more").hidden = all.length <= FEW;
+  say($("more"), whole ? `Show the latest ${FEW} only` : `Show ${all.length - FEW} more`);
   const body = $("events").tBodies[0];
   const wanted = new Set(list.map((one) => one.number));
   for (const [n, rows] of shown) {
