@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod engine;
+pub mod export;
 pub mod flow;
 pub mod limits;
 pub mod model;

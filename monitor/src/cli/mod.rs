@@ -80,7 +80,7 @@ fn replay(options: &ReplayOptions) -> Exit {
             .map_err(|(path, error)| format!("cannot read the key log {}: {error}", path.display()))?;
         let mut inputs = OpenedInputs::open(&options.captures).map_err(|error| error.to_string())?;
         inputs.secrets(&mut |text| keys.block(text));
-        let settings = Settings { window: options.window };
+        let settings = Settings { window: options.window, ..Settings::default() };
         let plan = Plan { threads: options.threads.get(), settings, limits };
         let progress = Progress::new(inputs.progress().total.unwrap_or(0), options.progress);
         let mut listener = Heard { outputs, progress: &progress };

@@ -6,9 +6,10 @@ use crate::detect::Settings;
 use crate::engine::Plan;
 use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
-use crate::sink::stream::Stream;
+use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::LiveSource;
+use crate::source::live::{LiveSource, Timestamps};
+use crate::watch::privileges::{self, Capability, Needs};
 use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, Reload, Snapshot};
 use crate::web::Bound;
 
@@ -37,22 +38,32 @@ pub(super) fn run(options: &Options, reloader: &mut Reloader) -> Exit {
 
 fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    // What may need rights comes first, threads come last: the drop in between holds for all of them.
+    let user = options.user.as_deref().map(privileges::find_user).transpose()?;
     let mut source = open(&options.capture)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
-    let streams = options.events.iter().map(Stream::open).collect::<Result<_, _>>()?;
+    let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
+    if let Some(user) = &user {
+        targets.iter().try_for_each(|target| target.give_to(user.uid, user.gid))?;
+    }
+    let kept = privileges::drop(Needs {
+        user: options.user.as_deref(),
+        capabilities: &capabilities(&options.capture),
+        readable: &options.keylogs,
+    })?;
+    kept.notes.iter().for_each(|note| complain(note));
+    targets.iter().filter_map(Opened::trouble).for_each(|trouble| complain(&trouble));
+    let run = stream::run_name(crate::watch::now());
+    let streams = targets.into_iter().map(|target| target.start(&run)).collect::<Result<_, _>>()?;
     let mut keylogs = KeyLogs::new(&options.keylogs);
-    let mut desk = Desk::new(streams);
+    let mut desk = Desk::new(streams, &run);
     desk.sum_up(Outputs::open(&options.summary)?);
     let (board, publisher) = Board::new(Snapshot::default());
     let server = bound.serve(board)?;
     for address in server.addresses() {
         complain(&format!("metrics and status page on http://{address}/"));
     }
-    let plan = Plan {
-        threads: options.threads,
-        settings: Settings { window: options.window },
-        limits: options.limits.clone(),
-    };
+    let plan = Plan { threads: options.threads, settings: settings(options), limits: options.limits.clone() };
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut keylogs,
@@ -70,14 +81,36 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
 }
 
+/// What it takes to open the capture again.
+fn capabilities(capture: &CaptureOptions) -> Vec<Capability> {
+    match capture.timestamps {
+        Timestamps::Host => vec![Capability::CAP_NET_RAW],
+        // The adapter has to be told to stamp.
+        Timestamps::Adapter | Timestamps::AdapterUnsynced => vec![Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN],
+    }
+}
+
 #[cfg(feature = "pcap")]
 pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
-    let CaptureOptions { interfaces, filter, snaplen, buffer, .. } = capture;
-    let source = crate::source::live::pcap::PcapSource::open(interfaces, filter.as_deref(), *snaplen, *buffer)?;
-    Ok(Box::new(source))
+    use crate::source::live::pcap::{PcapSource, Settings};
+    privileges::check(&capabilities(capture))?;
+    let settings = Settings {
+        filter: capture.filter.clone(),
+        snaplen: capture.snaplen,
+        buffer: capture.buffer,
+        promiscuous: capture.promiscuous,
+        immediate: capture.immediate,
+        timestamps: capture.timestamps,
+    };
+    Ok(Box::new(PcapSource::open(&capture.interfaces, settings)?))
 }
 
 #[cfg(not(feature = "pcap"))]
 pub(super) fn open(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no live capture: build it with --features pcap (needs libpcap)".to_owned())
+}
+
+/// What `detect` is set to.
+pub(super) fn settings(options: &Options) -> Settings {
+    Settings { window: options.window, servers: options.servers.clone() }
 }

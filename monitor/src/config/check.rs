@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::load::Loaded;
 use super::memory;
-use super::problem::{Origin, Problem};
+use super::problem::Problem;
 use super::units::{Size, Span};
-use super::values::{Color, Destination, SummaryFormat, Values, WINDOW_MAX};
+use super::values::{Clock, Color, Destination, SummaryFormat, Values, WINDOW_MAX};
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
 use crate::sink::{self, Format};
+use crate::source::live::Timestamps;
 use crate::watch::{CaptureOptions, Options};
 
 impl Values {
@@ -33,6 +34,11 @@ impl Values {
                 buffer: usize::try_from(self.buffer.0).unwrap_or(usize::MAX),
                 promiscuous: self.promiscuous,
                 immediate: self.immediate,
+                timestamps: match self.timestamps {
+                    Clock::Host => Timestamps::Host,
+                    Clock::Adapter => Timestamps::Adapter,
+                    Clock::AdapterUnsynced => Timestamps::AdapterUnsynced,
+                },
             },
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),
@@ -157,12 +163,6 @@ impl Check<'_> {
                 self.loaded.origin("listen")
             );
             self.wrong("web-config", text);
-        }
-        let set = |name: &str| self.loaded.origin(name) != Origin::Default;
-        let files = values.events.iter().any(|one| matches!(one, Destination::File(_)));
-        let idle: Vec<_> = ["events-rotate", "events-keep"].into_iter().filter(|name| !files && set(name)).collect();
-        for name in idle {
-            self.wrong(name, "there is no event file to which it could apply: leave it out, or set events to a file");
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use toml::Value as Toml;
 
-use super::values::{Color, SummaryFormat, Value as _, Values};
+use super::values::{Clock, Color, SummaryFormat, Value as _, Values};
 
 /// One setting of `h2watch watch`.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
         "What to capture, in libpcap's filter language",
         "For example 'tcp port 443'. Include the ports to which an edge may fall back: a retry that is not captured cannot be seen. \
          `man pcap-filter` has the language.",
-        "everything that the source can use"),
+        "everything that may carry TCP"),
     setting!(snaplen "snaplen", Capture, Kind::Size, false, "SIZE", NeedsRestart,
         "Bytes of each packet that are captured",
         "Offload makes packets of up to 64 KiB; what is cut off is lost for decryption.",
@@ -160,6 +160,10 @@ pub const SETTINGS: &[Setting] = &[
     setting!(immediate "immediate", Capture, Kind::Bool, false, "BOOL", NeedsRestart,
         "Hand over each packet at once, instead of a few milliseconds' worth at a time",
         "Costs CPU time.",
+        ""),
+    setting!(timestamps "timestamps", Capture, Kind::Word(Clock::WORDS), false, "CLOCK", NeedsRestart,
+        "Which clock stamps packets: host, adapter (kept with the system's by phc2sys), adapter-unsynced",
+        "An adapter that cannot is refused. Those of the adapter need CAP_NET_ADMIN, too.",
         ""),
     setting!(keylog "keylog" 'k', Keys, Kind::Path, true, "PATH", Applied,
         "TLS keys in the NSS key log format, followed as they grow: a file, a directory or a named pipe",

@@ -19,6 +19,7 @@ pub struct Values {
     pub buffer: Size,
     pub promiscuous: bool,
     pub immediate: bool,
+    pub timestamps: Clock,
     pub keylog: Vec<PathBuf>,
     pub window: Span,
     pub threads: u32,
@@ -46,6 +47,7 @@ impl Default for Values {
             buffer: Size(capture.buffer as u64),
             promiscuous: capture.promiscuous,
             immediate: capture.immediate,
+            timestamps: Clock::Host,
             keylog: options.keylogs,
             window: Span(options.window),
             threads: u32::try_from(options.threads).unwrap_or(1),
@@ -76,6 +78,17 @@ pub enum Destination {
     Journal,
     /// Anything else: a path.
     File(PathBuf),
+}
+
+/// Which clock stamps the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The system's.
+    Host,
+    /// The adapter's, which something keeps with the system's.
+    Adapter,
+    /// The adapter's, which nothing sets.
+    AdapterUnsynced,
 }
 
 /// The summary at the end.
@@ -301,3 +314,4 @@ macro_rules! words {
 
 words!(SummaryFormat, "auto" => Auto, "text" => Text, "json" => Json, "none" => None);
 words!(Color, "auto" => Auto, "always" => Always, "never" => Never);
+words!(Clock, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);

@@ -6,14 +6,14 @@ mod metrics;
 mod printable;
 mod progress;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
 mod view;
-mod words;
+pub(crate) mod words;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -18,6 +18,8 @@ pub(super) struct Line<'f> {
     event: &'static str,
     time: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Time>,
@@ -141,6 +143,11 @@ pub(super) fn millis(span: Duration) -> f64 {
 }
 
 impl<'f> Line<'f> {
+    /// The line of a live run's event says which run.
+    pub(super) fn of_run(self, run: Option<&'f str>) -> Self {
+        Self { run, ..self }
+    }
+
     fn new(event: &'static str, time: Time) -> Self {
         Self { schema: SCHEMA, event, time, ..Self::default() }
     }

@@ -9,7 +9,7 @@ use super::system;
 use crate::engine::Listener;
 use crate::model::{Finding, Histogram, Stats, Time, Verdict};
 use crate::sink::Outputs;
-use crate::sink::stream::{EventsTarget, Stream, StreamHealth};
+use crate::sink::stream::{EventsTarget, Opened, Stream, StreamHealth};
 
 /// Findings that the status page shows.
 const LATEST: usize = 200;
@@ -18,6 +18,8 @@ const LATEST: usize = 200;
 #[derive(Debug)]
 pub struct Desk {
     streams: Vec<Stream>,
+    /// The run's name in them.
+    run: String,
     summary: Option<Outputs>,
     latest: VecDeque<Arc<Finding>>,
     delay: Histogram,
@@ -26,10 +28,17 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk whose findings also go to these targets.
+    /// A desk whose findings also go to these targets, which know the run by this name.
     #[must_use]
-    pub fn new(streams: Vec<Stream>) -> Self {
-        Self { streams, summary: None, latest: VecDeque::new(), delay: Histogram::default(), ahead: 0 }
+    pub fn new(streams: Vec<Stream>, run: &str) -> Self {
+        Self {
+            streams,
+            run: run.to_owned(),
+            summary: None,
+            latest: VecDeque::new(),
+            delay: Histogram::default(),
+            ahead: 0,
+        }
     }
 
     /// Findings also go into this summary, which is written at the end.
@@ -37,15 +46,17 @@ impl Desk {
         self.summary = Some(summary);
     }
 
-    /// Findings go to other targets from now on.
+    /// Findings go to other targets from now on; those before get the counts so far and end.
     ///
     /// # Errors
     /// A target cannot be opened; then nothing changes.
-    pub(super) fn redirect(&mut self, targets: &[EventsTarget]) -> Result<(), String> {
-        let streams = targets.iter().map(Stream::open).collect::<Result<_, _>>()?;
+    pub(super) fn redirect(&mut self, targets: &[EventsTarget], stats: &Stats, verdict: Verdict) -> Result<(), String> {
+        let opened = targets.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
+        let streams = opened.into_iter().map(|target| target.start(&self.run)).collect::<Result<_, _>>()?;
         let before = std::mem::replace(&mut self.streams, streams);
+        let stats = stats.clone();
         // A slow target is not waited for here.
-        thread::spawn(move || before.into_iter().for_each(|stream| drop(stream.finish())));
+        thread::spawn(move || before.into_iter().for_each(|stream| drop(stream.finish(&stats, verdict))));
         Ok(())
     }
 
@@ -75,12 +86,13 @@ impl Desk {
         self.latest.iter().cloned().collect()
     }
 
-    /// The run is over: what is queued is written, and the summary.
+    /// The run is over: what is queued is written, the counts behind it, and the summary.
     ///
     /// # Errors
     /// Targets that failed, one line each.
     pub fn finish(self, stats: &Stats, verdict: Verdict) -> Result<(), Vec<String>> {
-        let mut failed: Vec<String> = self.streams.into_iter().filter_map(|stream| stream.finish().err()).collect();
+        let finish = |stream: Stream| stream.finish(stats, verdict).err();
+        let mut failed: Vec<String> = self.streams.into_iter().filter_map(finish).collect();
         if let Some(summary) = self.summary {
             failed.extend(summary.finish(stats, verdict).err().into_iter().flatten());
         }

@@ -5,6 +5,7 @@ pub mod clock;
 mod control;
 mod desk;
 mod options;
+pub mod privileges;
 mod system;
 
 use std::thread;
@@ -14,6 +15,7 @@ pub use board::{Board, Publisher, Snapshot};
 pub use control::Control;
 pub use desk::Desk;
 pub use options::{CaptureOptions, Options};
+pub(crate) use system::now;
 
 use crate::config::Changes;
 use crate::engine::{Engine, KeyFeed, Keys, Plan};
@@ -111,7 +113,8 @@ impl Run<'_> {
             self.parts.desk.at(&self.clock);
             self.engine.packets(&mut batch, self.parts.desk);
             if !more {
-                self.engine.settle(before, self.parts.desk);
+                let lag = u64::try_from(self.parts.source.lag().as_nanos()).unwrap_or(u64::MAX);
+                self.engine.settle(Time(before.0.saturating_sub(lag)), self.parts.desk);
             }
             self.parts.desk.flush();
             if self.parts.publisher.wanted() || now.since(self.published) >= PUBLISH {
@@ -136,7 +139,8 @@ impl Run<'_> {
             }
             None => self.parts.keylogs.reopen(),
         }
-        match changes.events.map(|targets| self.parts.desk.redirect(&targets)) {
+        let (stats, verdict) = (self.engine.stats(), self.engine.verdict());
+        match changes.events.map(|targets| self.parts.desk.redirect(&targets, &stats, verdict)) {
             Some(Err(error)) => self.reload_error = Some(error),
             Some(Ok(())) => {}
             None => self.parts.desk.reopen(),
@@ -157,8 +161,9 @@ impl Run<'_> {
                 }
             }
             KeyLogNews::Restarted { log } => {
-                if let Some(Some(feed)) = feeds.get_mut(log) {
-                    keys.end(feed);
+                // The number may be another log's from here on.
+                if let Some(mut feed) = feeds.get_mut(log).and_then(Option::take) {
+                    keys.end(&mut feed);
                 }
             }
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
+use crate::source::live::Timestamps;
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct CaptureOptions {
     pub promiscuous: bool,
     /// Hand over each packet at once instead of a few milliseconds' worth at a time.
     pub immediate: bool,
+    /// Which clock stamps the packets.
+    pub timestamps: Timestamps,
 }
 
 impl Default for CaptureOptions {
@@ -61,6 +64,7 @@ impl Default for CaptureOptions {
             buffer: 16 << 20,
             promiscuous: false,
             immediate: false,
+            timestamps: Timestamps::Host,
         }
     }
 }

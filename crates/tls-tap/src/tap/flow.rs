@@ -7,7 +7,7 @@ use super::shared::Shared;
 use crate::framer::Item;
 use crate::late::{Found, Sample};
 use crate::record::{Header, content};
-use crate::{Dark, Gap, KeyStore, Reader, Side, Version};
+use crate::{Dark, Gap, KeyStore, Reader, Secrets, Side, Version};
 
 /// Most records a side that are offered to a late search.
 const SAMPLES: usize = 4;
@@ -100,8 +100,12 @@ impl<'m> Flow<'m> {
         match &direction.phase {
             Phase::Steady(_) | Phase::Dead => false,
             Phase::Switch(epoch) => !self.shared.has_tls12_keys(*epoch, keys),
+            Phase::Await => header.content_type() == content::APPLICATION_DATA && !self.has_traffic_secret(side, keys),
             Phase::Seek(candidates) => {
-                candidates.iter().any(|candidate| candidate.stage == Stage::Early) && self.extensions_may_come()
+                let has = |stage| candidates.iter().any(|candidate| candidate.stage == stage);
+                // Behind a loss a record may be application data: what its secret would open is not to be passed over.
+                has(Stage::Early) && self.extensions_may_come()
+                    || direction.lossy && !has(Stage::Application) && !self.has_traffic_secret(side, keys)
             }
             Phase::Clear => match header.content_type() {
                 content::CHANGE_CIPHER_SPEC => {
@@ -121,8 +125,7 @@ impl<'m> Flow<'m> {
         if shared.joined {
             return true;
         }
-        let has_secret =
-            |secrets: &crate::Secrets| secrets.traffic(side).is_some() || secrets.handshake(side).is_some();
+        let has_secret = |secrets: &Secrets| has_any(secrets, side);
         match shared.version {
             Some(Version::Tls13) => {
                 !shared.secrets(keys).is_some_and(has_secret)
@@ -135,6 +138,29 @@ impl<'m> Flow<'m> {
         }
     }
 
+    fn has_traffic_secret(&self, side: Side, keys: &KeyStore) -> bool {
+        self.shared.secrets(keys).is_some_and(|secrets| secrets.traffic(side).is_some())
+    }
+
+    /// A side holds something back for want of a secret, not of its peer's records.
+    pub(super) fn lacks_secret(&self, keys: &KeyStore) -> bool {
+        [Side::Client, Side::Server].into_iter().any(|side| {
+            let direction = self.side(side);
+            let Some(front) = direction.queue.front() else { return false };
+            front.what.header().is_some_and(|header| self.blocked(side, header, keys))
+                && match direction.phase {
+                    Phase::Await => true,
+                    Phase::Seek(_) => !self.has_traffic_secret(side, keys),
+                    Phase::Switch(epoch) => !self.shared.has_tls12_keys(epoch, keys),
+                    Phase::Clear => self.shared.secrets(keys).is_none_or(|secrets| {
+                        let tls12 = self.shared.version == Some(Version::Tls12);
+                        if tls12 { !self.shared.has_tls12_keys(0, keys) } else { !has_any(secrets, side) }
+                    }),
+                    Phase::Steady(_) | Phase::Dead => false,
+                }
+        })
+    }
+
     /// The server's EncryptedExtensions may still be read.
     pub(super) fn extensions_may_come(&self) -> bool {
         let handshake = |candidates: &[super::direction::Candidate]| {
@@ -144,7 +170,7 @@ impl<'m> Flow<'m> {
             && match &self.server.phase {
                 Phase::Clear => !self.shared.server_lost,
                 Phase::Seek(candidates) => handshake(candidates),
-                Phase::Switch(_) | Phase::Steady(_) | Phase::Dead => false,
+                Phase::Switch(_) | Phase::Await | Phase::Steady(_) | Phase::Dead => false,
             }
     }
 
@@ -163,6 +189,11 @@ impl<'m> Flow<'m> {
                         self.switch(call, side, epoch);
                         self.handle(call, side, Item::Record(header, body));
                     }
+                    Phase::Await if header.content_type() == content::APPLICATION_DATA => {
+                        self.end_wait(call, side);
+                        self.handle(call, side, Item::Record(header, body));
+                    }
+                    Phase::Await => self.clear_alert(call, side, header, &body),
                     Phase::Seek(_) => self.seek(call, side, header, &body),
                     Phase::Steady(_) => {}
                     Phase::Dead => self.pass_over(side, header),
@@ -214,6 +245,10 @@ impl<'m> Flow<'m> {
             (Phase::Switch(epoch), _) => {
                 let epoch = *epoch;
                 self.switch(call, side, epoch);
+                self.damaged(call, side, header, tail);
+            }
+            (Phase::Await, _) if protected => {
+                self.end_wait(call, side);
                 self.damaged(call, side, header, tail);
             }
             (Phase::Seek(_), _) if protected => {
@@ -417,4 +452,9 @@ impl<'m> Flow<'m> {
         let own = self.plain.capacity() + self.scratch.capacity();
         own + self.shared.memory() + self.client.memory() + self.server.memory()
     }
+}
+
+/// A secret that can open what this side sends.
+const fn has_any(secrets: &Secrets, side: Side) -> bool {
+    secrets.traffic(side).is_some() || secrets.handshake(side).is_some()
 }

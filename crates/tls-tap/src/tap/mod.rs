@@ -150,6 +150,12 @@ impl<'m> Tls<'m> {
         self.flow.is_blind() && self.flow.random().is_some()
     }
 
+    /// Something is held back because a secret is not among these keys; without it, nothing but the end can tell what it was.
+    #[must_use]
+    pub fn lacks_secret(&self, keys: &KeyStore) -> bool {
+        self.flow.lacks_secret(keys)
+    }
+
     /// Copied bytes held back.
     #[must_use]
     pub fn held(&self) -> usize {
