@@ -18,7 +18,7 @@ use crate::watch::{CaptureOptions, Options};
 
 impl Values {
     /// What the values mean for a run.
-    pub(super) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         let target = |destination: &Destination| match destination {
             Destination::Stdout => EventsTarget::Stdout,
             Destination::Journal => EventsTarget::Journal,
