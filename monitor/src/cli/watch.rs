@@ -56,14 +56,18 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     let run = stream::run_name(crate::watch::now());
     let streams = targets.into_iter().map(|target| target.start(&run)).collect::<Result<_, _>>()?;
     let mut keylogs = KeyLogs::new(&options.keylogs);
-    let mut desk = Desk::new(streams, &run);
+    let mut desk = Desk::new(run, streams);
     desk.sum_up(Outputs::open(&options.summary)?);
     let (board, publisher) = Board::new(Snapshot::default());
     let server = bound.serve(board)?;
     for address in server.addresses() {
         complain(&format!("metrics and status page on http://{address}/"));
     }
-    let plan = Plan { threads: options.threads, settings: settings(options), limits: options.limits.clone() };
+    let plan = Plan {
+        threads: options.threads,
+        settings: Settings { window: options.window, servers: options.servers.clone() },
+        limits: options.limits.clone(),
+    };
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut keylogs,
@@ -108,9 +112,4 @@ pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, Stri
 #[cfg(not(feature = "pcap"))]
 pub(super) fn open(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no live capture: build it with --features pcap (needs libpcap)".to_owned())
-}
-
-/// What `detect` is set to.
-pub(super) fn settings(options: &Options) -> Settings {
-    Settings { window: options.window, servers: options.servers.clone() }
 }

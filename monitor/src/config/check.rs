@@ -9,7 +9,7 @@ use super::load::Loaded;
 use super::memory;
 use super::problem::Problem;
 use super::units::{Size, Span};
-use super::values::{Clock, Color, Destination, SummaryFormat, Values, WINDOW_MAX};
+use super::values::{Color, Destination, SummaryFormat, Values, WINDOW_MAX};
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
 use crate::sink::{self, Format};
@@ -34,11 +34,7 @@ impl Values {
                 buffer: usize::try_from(self.buffer.0).unwrap_or(usize::MAX),
                 promiscuous: self.promiscuous,
                 immediate: self.immediate,
-                timestamps: match self.timestamps {
-                    Clock::Host => Timestamps::Host,
-                    Clock::Adapter => Timestamps::Adapter,
-                    Clock::AdapterUnsynced => Timestamps::AdapterUnsynced,
-                },
+                timestamps: self.timestamps,
             },
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),

@@ -20,4 +20,4 @@ pub use problem::{Origin, Problem};
 pub use reload::{Changes, Reloader};
 pub use settings::{Group, Kind, OnReload, SETTINGS, Setting};
 pub use units::{Size, Span};
-pub use values::{Clock, Color, Destination, SummaryFormat, Values};
+pub use values::{Color, Destination, SummaryFormat, Values};

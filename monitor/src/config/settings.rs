@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use toml::Value as Toml;
 
-use super::values::{Clock, Color, SummaryFormat, Value as _, Values};
+use super::values::{Color, SummaryFormat, Value as _, Values};
+use crate::source::live::Timestamps;
 
 /// One setting of `h2watch watch`.
 #[derive(Debug)]
@@ -161,9 +162,10 @@ pub const SETTINGS: &[Setting] = &[
         "Hand over each packet at once, instead of a few milliseconds' worth at a time",
         "Costs CPU time.",
         ""),
-    setting!(timestamps "timestamps", Capture, Kind::Word(Clock::WORDS), false, "CLOCK", NeedsRestart,
-        "Which clock stamps packets: host, adapter (kept with the system's by phc2sys), adapter-unsynced",
-        "An adapter that cannot is refused. Those of the adapter need CAP_NET_ADMIN, too.",
+    setting!(timestamps "timestamps", Capture, Kind::Word(Timestamps::WORDS), false, "CLOCK", NeedsRestart,
+        "Which clock stamps the packets: host, adapter, adapter-unsynced",
+        "An adapter's own stamps are finer where it offers them. `adapter` is for one that something keeps with the system's clock \
+         (phc2sys); `adapter-unsynced` for one that nothing does: times of several interfaces then do not compare.",
         ""),
     setting!(keylog "keylog" 'k', Keys, Kind::Path, true, "PATH", Applied,
         "TLS keys in the NSS key log format, followed as they grow: a file, a directory or a named pipe",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::Value as Toml;
 
 use super::units::{Size, Span};
+use crate::source::live::Timestamps;
 
 /// A value for every setting, by its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +20,7 @@ pub struct Values {
     pub buffer: Size,
     pub promiscuous: bool,
     pub immediate: bool,
-    pub timestamps: Clock,
+    pub timestamps: Timestamps,
     pub keylog: Vec<PathBuf>,
     pub window: Span,
     pub threads: u32,
@@ -47,7 +48,7 @@ impl Default for Values {
             buffer: Size(capture.buffer as u64),
             promiscuous: capture.promiscuous,
             immediate: capture.immediate,
-            timestamps: Clock::Host,
+            timestamps: capture.timestamps,
             keylog: options.keylogs,
             window: Span(options.window),
             threads: u32::try_from(options.threads).unwrap_or(1),
@@ -78,17 +79,6 @@ pub enum Destination {
     Journal,
     /// Anything else: a path.
     File(PathBuf),
-}
-
-/// Which clock stamps the packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// The system's.
-    Host,
-    /// The adapter's, which something keeps with the system's.
-    Adapter,
-    /// The adapter's, which nothing sets.
-    AdapterUnsynced,
 }
 
 /// The summary at the end.
@@ -313,5 +303,5 @@ macro_rules! words {
 }
 
 words!(SummaryFormat, "auto" => Auto, "text" => Text, "json" => Json, "none" => None);
+words!(Timestamps, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);
 words!(Color, "auto" => Auto, "always" => Always, "never" => Never);
-words!(Clock, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);

@@ -39,7 +39,7 @@ pub(super) fn look(patient: &Patient<'_>, report: &mut Report) {
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut KeyLogs::new(&options.keylogs),
-        desk: &mut Desk::new(Vec::new(), "doctor"),
+        desk: &mut Desk::new("doctor".to_owned(), Vec::new()),
         publisher: &publisher,
         control: &control,
         reload: &mut Never,

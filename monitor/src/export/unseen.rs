@@ -8,13 +8,14 @@ use crate::model::{DarkWhy, Stats};
 const GAPS: [&str; 4] = ["acknowledged", "cap", "end", "truncated"];
 
 /// What connections do that the protocols do not allow.
-pub(super) const ANOMALIES: [&str; 17] = [
+pub(super) const ANOMALIES: [&str; 18] = [
     "h2_continuation",
     "h2_frame_size",
     "h2_frame_too_long",
     "h2_header_block_too_long",
     "h2_hpack",
     "h2_ledger_full",
+    "h2_other",
     "h2_padding",
     "h2_stream_id",
     "http1_chunked",

@@ -92,8 +92,16 @@ pub struct KeyStats {
     pub found_late: u64,
     /// Trials of that search.
     pub trials: u64,
-    /// The search ended at its budget.
+    /// The search ended at its budget; live: it has more to try than its rate allows.
     pub exhausted: bool,
+    /// Directions of connections joined late that are searched.
+    pub sought: u64,
+    /// Directions and secrets that the search gave up because there were too many.
+    pub given_up: u64,
+    /// Secrets dropped because the store was full: connections, sessions.
+    pub evicted: u64,
+    /// Secrets wiped because their connection had ended or they were old: connections, sessions.
+    pub wiped: u64,
 }
 
 /// Connections.

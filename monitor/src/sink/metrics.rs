@@ -9,7 +9,7 @@ use crate::model::Stats;
 /// Writes the file whole: a reader sees the old one or the new one.
 pub(super) fn write(path: &Path, stats: &Stats) -> Result<(), String> {
     let fail = |error: std::io::Error| format!("cannot write the metrics to {}: {error}", path.display());
-    let text = export::encode_families(export::families_of_stats(stats), Format::Text);
+    let text = render(stats);
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         // A device or a pipe cannot be replaced.
         return std::fs::write(path, text).map_err(fail);
@@ -22,6 +22,10 @@ pub(super) fn write(path: &Path, stats: &Stats) -> Result<(), String> {
         let _ = std::fs::remove_file(&beside);
         fail(error)
     })
+}
+
+pub(super) fn render(stats: &Stats) -> Vec<u8> {
+    export::encode_families(export::families_of_stats(stats), Format::Text)
 }
 
 /// In the same folder, so that it can be renamed; not ending in `.prom`, so that no collector reads it.

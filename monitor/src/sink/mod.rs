@@ -18,8 +18,11 @@ pub(crate) mod words;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+pub(crate) use json::write as write_json;
 pub use printable::printable;
 pub use progress::Progress;
+pub(crate) use summary::{Count, Spans, Summary};
+pub(crate) use view::{Line, millis};
 
 use crate::model::{Finding, Stats, Verdict};
 

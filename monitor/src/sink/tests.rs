@@ -24,7 +24,7 @@ fn written() -> Vec<String> {
     let mut outputs = Outputs::open(&options).unwrap();
     samples::findings().iter().for_each(|finding| outputs.finding(finding));
     outputs.finish(&samples::stats(), Verdict::Found).unwrap();
-    assert_eq!(std::fs::read_to_string(options.metrics.unwrap()).unwrap(), metrics::render(&samples::stats()));
+    assert_eq!(std::fs::read(options.metrics.unwrap()).unwrap(), metrics::render(&samples::stats()));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing temporary stays");
     let text = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
     assert!(text.ends_with('\n'));

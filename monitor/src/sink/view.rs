@@ -13,7 +13,7 @@ use crate::model::{
 
 /// A line of the events file. A field that is `None` or empty is left out.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Line<'f> {
+pub(crate) struct Line<'f> {
     schema: &'static str,
     event: &'static str,
     time: Time,
@@ -137,7 +137,7 @@ impl From<&Retry> for RetryView {
 
 /// Milliseconds with what the nanoseconds say behind the point.
 #[allow(clippy::cast_precision_loss)]
-pub(super) fn millis(span: Duration) -> f64 {
+pub(crate) fn millis(span: Duration) -> f64 {
     // Below 104 days nanoseconds are exact in an f64.
     span.as_nanos() as f64 / 1e6
 }

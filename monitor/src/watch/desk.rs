@@ -2,40 +2,50 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread;
 
 use super::clock::Clock;
+use super::history::History;
 use super::system;
 use crate::engine::Listener;
 use crate::model::{Finding, Histogram, Stats, Time, Verdict};
 use crate::sink::Outputs;
 use crate::sink::stream::{EventsTarget, Opened, Stream, StreamHealth};
 
-/// Findings that the status page shows.
+/// Resets, cases, origin errors and suspicions that the status page shows.
 const LATEST: usize = 200;
+
+/// Gaps, dark connections and anomalies that it shows: a flood of these leaves the others in sight.
+const NOTES: usize = 100;
 
 /// Takes the findings of a live run, with the system's time instead of the run's.
 #[derive(Debug)]
 pub struct Desk {
     streams: Vec<Stream>,
-    /// The run's name in them.
+    /// The name of the run, in every event.
     run: String,
     summary: Option<Outputs>,
-    latest: VecDeque<Arc<Finding>>,
+    latest: VecDeque<(u64, Arc<Finding>)>,
+    notes: VecDeque<(u64, Arc<Finding>)>,
+    /// Findings so far.
+    found: u64,
+    history: History,
     delay: Histogram,
     /// The system's time is this much later than the run's, wrapping.
     ahead: u64,
 }
 
 impl Desk {
-    /// A desk whose findings also go to these targets, which know the run by this name.
+    /// A desk whose findings also go to these targets, under the name of the run.
     #[must_use]
-    pub fn new(streams: Vec<Stream>, run: &str) -> Self {
+    pub fn new(run: String, streams: Vec<Stream>) -> Self {
         Self {
             streams,
-            run: run.to_owned(),
+            run,
             summary: None,
             latest: VecDeque::new(),
+            notes: VecDeque::new(),
+            found: 0,
+            history: History::default(),
             delay: Histogram::default(),
             ahead: 0,
         }
@@ -46,17 +56,16 @@ impl Desk {
         self.summary = Some(summary);
     }
 
-    /// Findings go to other targets from now on; those before get the counts so far and end.
+    /// Findings go to these targets from now on. One that stays goes on as it is, opened again; one that goes writes what is queued.
     ///
     /// # Errors
     /// A target cannot be opened; then nothing changes.
-    pub(super) fn redirect(&mut self, targets: &[EventsTarget], stats: &Stats, verdict: Verdict) -> Result<(), String> {
-        let opened = targets.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
-        let streams = opened.into_iter().map(|target| target.start(&self.run)).collect::<Result<_, _>>()?;
-        let before = std::mem::replace(&mut self.streams, streams);
-        let stats = stats.clone();
-        // A slow target is not waited for here.
-        thread::spawn(move || before.into_iter().for_each(|stream| drop(stream.finish(&stats, verdict))));
+    pub(super) fn redirect(&mut self, targets: &[EventsTarget]) -> Result<(), String> {
+        let new = targets.iter().filter(|target| self.streams.iter().all(|stream| stream.target() != *target));
+        let new = new.map(|target| Opened::open(target)?.start(&self.run)).collect::<Result<Vec<_>, _>>()?;
+        self.streams.retain(|stream| targets.contains(stream.target()));
+        self.reopen();
+        self.streams.extend(new);
         Ok(())
     }
 
@@ -82,8 +91,15 @@ impl Desk {
         &self.delay
     }
 
-    pub(super) fn latest(&self) -> Vec<Arc<Finding>> {
-        self.latest.iter().cloned().collect()
+    /// The latest findings with their numbers, oldest first.
+    pub(super) fn latest(&self) -> (Vec<u64>, Vec<Arc<Finding>>) {
+        let mut all: Vec<_> = self.latest.iter().chain(&self.notes).cloned().collect();
+        all.sort_unstable_by_key(|&(number, _)| number);
+        all.into_iter().unzip()
+    }
+
+    pub(super) const fn history(&mut self) -> &mut History {
+        &mut self.history
     }
 
     /// The run is over: what is queued is written, the counts behind it, and the summary.
@@ -114,9 +130,15 @@ impl Listener for Desk {
         for stream in &mut self.streams {
             stream.finding(&finding);
         }
-        if self.latest.len() >= LATEST {
-            self.latest.pop_front();
+        self.history.finding(&finding);
+        self.found += 1;
+        let (ring, cap) = match *finding {
+            Finding::Gap { .. } | Finding::Dark(_) | Finding::Anomaly { .. } => (&mut self.notes, NOTES),
+            _ => (&mut self.latest, LATEST),
+        };
+        if ring.len() >= cap {
+            ring.pop_front();
         }
-        self.latest.push_back(finding);
+        ring.push_back((self.found, finding));
     }
 }

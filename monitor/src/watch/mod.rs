@@ -4,6 +4,7 @@ pub mod board;
 pub mod clock;
 mod control;
 mod desk;
+pub mod history;
 mod options;
 pub mod privileges;
 mod system;
@@ -60,7 +61,7 @@ pub trait Reload {
 pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError>) {
     thread::scope(|scope| {
         let clock = Clock::new(system::reading());
-        let engine = Engine::start(scope, Keys::new(&plan.limits), plan);
+        let engine = Engine::start(scope, Keys::new(&plan.limits), plan).live(&plan.limits, system::now());
         let mut run = Run {
             started: system::now(),
             number: 0,
@@ -139,8 +140,7 @@ impl Run<'_> {
             }
             None => self.parts.keylogs.reopen(),
         }
-        let (stats, verdict) = (self.engine.stats(), self.engine.verdict());
-        match changes.events.map(|targets| self.parts.desk.redirect(&targets, &stats, verdict)) {
+        match changes.events.map(|targets| self.parts.desk.redirect(&targets)) {
             Some(Err(error)) => self.reload_error = Some(error),
             Some(Ok(())) => {}
             None => self.parts.desk.reopen(),
@@ -172,19 +172,28 @@ impl Run<'_> {
     fn publish(&mut self, running: bool) {
         self.number += 1;
         let interfaces = self.parts.source.health();
+        let stats = self.engine.stats();
+        let history = self.parts.desk.history();
+        history.observe(self.clock.now(), &stats, &interfaces);
+        let (mut history, top) = (history.steps(), history.top());
+        history.open_since = self.clock.shown(history.open_since);
+        let (latest_numbers, latest) = self.parts.desk.latest();
         self.parts.publisher.publish(Snapshot {
             at: system::now(),
             started: self.started,
             number: self.number,
             capturing: running && interfaces.iter().any(|interface| interface.up),
-            stats: self.engine.stats(),
+            stats,
             verdict: Some(self.engine.verdict()),
             interfaces,
             keylogs: self.parts.keylogs.health(),
             streams: self.parts.desk.streams(),
             flows: *self.engine.flows(),
             delay: self.parts.desk.delay().clone(),
-            latest: self.parts.desk.latest(),
+            latest,
+            latest_numbers,
+            history,
+            top,
             clock_steps: self.clock.steps(),
             reloads: self.parts.control.reloads(),
             reload_error: self.reload_error.clone(),

@@ -36,7 +36,7 @@ pub(super) enum Phase {
 pub(super) struct Candidate {
     pub(super) suite: u16,
     pub(super) stage: Stage,
-    pub(super) cipher: RecordCipher,
+    pub(super) cipher: Box<RecordCipher>,
     pub(super) sequence: u64,
 }
 
@@ -50,7 +50,8 @@ pub(super) enum Stage {
 
 #[derive(Debug)]
 pub(super) struct Steady {
-    pub(super) cipher: RecordCipher,
+    /// Boxed, so that moving it leaves no copy of the key.
+    pub(super) cipher: Box<RecordCipher>,
     /// Of the next record.
     pub(super) sequence: u64,
     pub(super) tls13: bool,

@@ -26,7 +26,7 @@ impl<'m> Flow<'m> {
             ];
             for suite in self.shared.suites() {
                 for (stage, secret) in stages {
-                    let cipher = secret.and_then(|secret| RecordCipher::tls13(suite, secret.as_bytes()));
+                    let cipher = secret.and_then(|secret| RecordCipher::tls13(suite, secret.as_bytes())).map(Box::new);
                     candidates.extend(cipher.map(|cipher| Candidate { suite: suite.id, stage, cipher, sequence: 0 }));
                 }
             }
@@ -52,7 +52,7 @@ impl<'m> Flow<'m> {
             .shared
             .suites()
             .filter_map(|suite| {
-                let cipher = RecordCipher::tls13(suite, secret.as_bytes())?;
+                let cipher = Box::new(RecordCipher::tls13(suite, secret.as_bytes())?);
                 Some(Candidate { suite: suite.id, stage: Stage::Application, cipher, sequence: 0 })
             })
             .collect();
@@ -214,7 +214,7 @@ impl<'m> Flow<'m> {
         let cipher = suite.zip(secret).and_then(|(suite, secret)| RecordCipher::tls13(suite, secret.as_bytes()));
         match cipher {
             Some(cipher) => {
-                let steady = Steady { cipher, sequence: 0, tls13: true, proven: false };
+                let steady = Steady { cipher: Box::new(cipher), sequence: 0, tls13: true, proven: false };
                 self.side_mut(side).phase = Phase::Steady(steady);
             }
             None => self.die(call, side, Dark::WrongKey),

@@ -220,7 +220,7 @@ fn the_late_search_opens_what_was_joined_late() {
         for (token, side, records) in samples.flows {
             search.add_flow(token, side, records);
         }
-        search.add_keys(&keys);
+        search.add_keys(&keys, keys.iter_tls13().map(|(random, _)| random));
         while search.pending() {
             for found in search.step(1 << 20) {
                 shard.unlock(found.token, found, &mut out);
