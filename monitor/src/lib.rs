@@ -5,7 +5,9 @@
 pub mod cli;
 pub mod config;
 pub mod detect;
+pub mod doctor;
 pub mod engine;
+pub mod explain;
 pub mod export;
 pub mod flow;
 pub mod limits;

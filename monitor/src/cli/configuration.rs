@@ -26,7 +26,8 @@ pub(super) fn load(sources: &Sources) -> Result<(Loaded, Options), Exit> {
     Ok((loaded, options))
 }
 
-fn wrong(problems: &[Problem]) {
+/// Says everything that is wrong.
+pub(super) fn wrong(problems: &[Problem]) {
     problems.iter().for_each(|problem| complain(&problem.to_string()));
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod configuration;
 mod exit;
+mod help;
 mod options;
 mod settings;
 #[cfg(test)]
@@ -15,11 +16,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap_complete::Shell;
 
 pub use exit::Exit;
 pub use options::{ReplayOptions, STANDARD};
 
-use args::ConfigCommand;
+use args::{ConfigCommand, DoctorArgs, ExplainArgs};
 
 use crate::config::{DEFAULT_FILE, Sources};
 use crate::detect::Settings;
@@ -37,6 +39,10 @@ pub fn run() -> ExitCode {
         Ok(Job::Watch(sources)) => configuration::watch(*sources).into(),
         Ok(Job::ConfigCheck(file)) => configuration::check(&file).into(),
         Ok(Job::ConfigPrint(sources)) => configuration::print(&sources).into(),
+        Ok(Job::Doctor(args)) => help::doctor(*args).into(),
+        Ok(Job::Explain(args)) => help::explain(&args).into(),
+        Ok(Job::Completions(shell)) => help::completions(shell).into(),
+        Ok(Job::Man(folder)) => help::man(folder.as_deref()).into(),
         Err(exit) => exit.into(),
     }
 }
@@ -48,6 +54,10 @@ enum Job {
     Watch(Box<Sources>),
     ConfigCheck(PathBuf),
     ConfigPrint(Box<Sources>),
+    Doctor(Box<DoctorArgs>),
+    Explain(ExplainArgs),
+    Completions(Shell),
+    Man(Option<PathBuf>),
 }
 
 /// The meaning of a command line. What clap answers itself (help, version, errors) is printed.
@@ -64,6 +74,10 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
             Ok(Job::ConfigCheck(file.unwrap_or_else(|| DEFAULT_FILE.into())))
         }
         args::Command::Config(ConfigCommand::Print { settings }) => Ok(Job::ConfigPrint(Box::new(settings.sources()))),
+        args::Command::Doctor(args) => Ok(Job::Doctor(Box::new(args))),
+        args::Command::Explain(args) => Ok(Job::Explain(args)),
+        args::Command::Completions { shell } => Ok(Job::Completions(shell)),
+        args::Command::Man { folder } => Ok(Job::Man(folder)),
     };
     job.map_err(|message| {
         complain(&message);

@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use super::load::Loaded;
 use super::memory;
-use super::problem::{Origin, Problem};
+use super::problem::Problem;
 use super::units::{Size, Span};
 use super::values::{Color, Destination, SummaryFormat, Values, WINDOW_MAX};
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
 use crate::sink::{self, Format};
+use crate::source::live::Timestamps;
 use crate::watch::{CaptureOptions, Options};
 
 impl Values {
     /// What the values mean for a run.
-    pub(super) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         let target = |destination: &Destination| match destination {
             Destination::Stdout => EventsTarget::Stdout,
             Destination::Journal => EventsTarget::Journal,
@@ -158,12 +159,6 @@ impl Check<'_> {
                 self.loaded.origin("listen")
             );
             self.wrong("web-config", text);
-        }
-        let set = |name: &str| self.loaded.origin(name) != Origin::Default;
-        let files = values.events.iter().any(|one| matches!(one, Destination::File(_)));
-        let idle: Vec<_> = ["events-rotate", "events-keep"].into_iter().filter(|name| !files && set(name)).collect();
-        for name in idle {
-            self.wrong(name, "there is no event file to which it could apply: leave it out, or set events to a file");
         }
     }
 

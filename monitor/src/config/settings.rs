@@ -145,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
         "What to capture, in libpcap's filter language",
         "For example 'tcp port 443'. Include the ports to which an edge may fall back: a retry that is not captured cannot be seen. \
          `man pcap-filter` has the language.",
-        "everything that the source can use"),
+        "everything that may carry TCP"),
     setting!(snaplen "snaplen", Capture, Kind::Size, false, "SIZE", NeedsRestart,
         "Bytes of each packet that are captured",
         "Offload makes packets of up to 64 KiB; what is cut off is lost for decryption.",
@@ -163,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
         "Costs CPU time.",
         ""),
     setting!(timestamps "timestamps", Capture, Kind::Word(Timestamps::WORDS), false, "CLOCK", NeedsRestart,
-        "Which clock stamps the packets",
+        "Which clock stamps the packets: host, adapter, adapter-unsynced",
         "An adapter's own stamps are finer where it offers them. `adapter` is for one that something keeps with the system's clock \
          (phc2sys); `adapter-unsynced` for one that nothing does: times of several interfaces then do not compare.",
         ""),

@@ -177,7 +177,7 @@ impl Keys {
     }
 
     /// Writes the counts.
-    pub(super) fn count(&self, stats: &mut KeyStats) {
+    pub(crate) fn count(&self, stats: &mut KeyStats) {
         let seen = self.stats.clone();
         *stats = KeyStats {
             randoms: self.store.len() as u64,
