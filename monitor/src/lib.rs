@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` at the top of the repository has the code map and the invariants.
 
 pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod engine;
 pub mod export;

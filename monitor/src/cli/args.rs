@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
+use super::settings::SettingArgs;
+
 /// Shows which requests an HTTP/2 origin refused, with which code, and what became of them.
 #[derive(Debug, Parser)]
 #[command(name = "h2watch", version, arg_required_else_help = true, propagate_version = true)]
@@ -18,31 +20,66 @@ pub(super) enum Command {
     #[command(after_long_help = AFTER_HELP)]
     Replay(ReplayArgs),
     /// Run beside the origin: capture live, and serve metrics and a status page
+    ///
+    /// Needs the right to capture (root, or CAP_NET_RAW). Runs until it is stopped.
+    #[command(after_long_help = AFTER_WATCH)]
     Watch(WatchArgs),
+    /// Check or show the configuration of `h2watch watch`
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct WatchArgs {
-    /// Interface to capture on; may be given more than once; `any` is all of them
-    #[arg(long, short, required = true, value_name = "NAME")]
-    pub(super) interface: Vec<String>,
-
-    /// What to capture, in libpcap's language
-    #[arg(long, value_name = "FILTER")]
-    pub(super) filter: Option<String>,
-
-    /// TLS keys in the NSS key log format, followed as they grow: a file, a directory or a named pipe
-    #[arg(long, value_name = "FILE")]
-    pub(super) keylog: Vec<PathBuf>,
-
-    /// Where metrics and the status page are served
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9872")]
-    pub(super) listen: Vec<std::net::SocketAddr>,
-
-    /// Write every finding as a line of JSON (schema h2watch/1); `-` is standard output
-    #[arg(long, value_name = "FILE")]
-    pub(super) events: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) settings: SettingArgs<true>,
 }
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check a configuration file: each error with its line and the fix
+    ///
+    /// Looks at the file alone: flags and environment variables of a run may add to it or go before it.
+    #[command(after_long_help = "\
+Exit status:
+  0  the file is right
+  2  the file is wrong; the errors are on standard error
+  3  the file cannot be read")]
+    Check {
+        /// The file [default: /etc/h2watch/h2watch.toml]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Show every setting, its value, and where that comes from
+    ///
+    /// Takes the flags of `h2watch watch`, and gives TOML that can be used as a configuration file.
+    Print {
+        #[command(flatten)]
+        settings: SettingArgs<true>,
+    },
+}
+
+const AFTER_WATCH: &str = "\
+Settings come from flags, environment variables and a configuration file (TOML), in this order of precedence. A list that is set
+replaces the whole list below it; in a variable its values are separated by commas. `none` empties a list, or unsets what may be
+unset. An empty variable is not set. `h2watch config print` shows what holds and where it comes from.
+
+Signals:
+  SIGINT, SIGTERM  stop: what is open is decided, the summary is written; a second one ends the program at once
+  SIGHUP           read the configuration and the keys again, open event files anew; what needs a restart is reported
+
+Exit status:
+  0  it was stopped; the summary says what was found
+  2  wrong usage or configuration
+  3  it could not start, had to give up, or could not write what it was told to write
+
+Examples:
+  h2watch watch --interface eth0 --filter 'tcp port 443' --keylog /run/keys.log
+      metrics and the status page on http://127.0.0.1:9872/
+  h2watch watch -i any -k keys.log --events - | jq 'select(.event == \"case\")'
+      the cases as they are decided
+  h2watch watch --config /etc/h2watch/h2watch.toml --events /var/log/h2watch.jsonl --events journal --user h2watch
+      as a service";
 
 const AFTER_HELP: &str = "\
 Outcomes:

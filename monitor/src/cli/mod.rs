@@ -1,14 +1,17 @@
 //! Command line: raw flags first, then what they mean, then the run and its exit status.
 
 mod args;
+mod configuration;
 mod exit;
 mod options;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -16,6 +19,9 @@ use clap::Parser as _;
 pub use exit::Exit;
 pub use options::{ReplayOptions, STANDARD};
 
+use args::ConfigCommand;
+
+use crate::config::{DEFAULT_FILE, Sources};
 use crate::detect::Settings;
 use crate::limits::Limits;
 use crate::model::{Finding, Stats, Verdict};
@@ -28,7 +34,9 @@ use crate::source::OpenedInputs;
 pub fn run() -> ExitCode {
     match parse(std::env::args_os()) {
         Ok(Job::Replay(options)) => replay(&options).into(),
-        Ok(Job::Watch(options)) => watch::run(&options).into(),
+        Ok(Job::Watch(sources)) => configuration::watch(*sources).into(),
+        Ok(Job::ConfigCheck(file)) => configuration::check(&file).into(),
+        Ok(Job::ConfigPrint(sources)) => configuration::print(&sources).into(),
         Err(exit) => exit.into(),
     }
 }
@@ -37,7 +45,9 @@ pub fn run() -> ExitCode {
 #[derive(Debug)]
 enum Job {
     Replay(ReplayOptions),
-    Watch(Box<crate::watch::Options>),
+    Watch(Box<Sources>),
+    ConfigCheck(PathBuf),
+    ConfigPrint(Box<Sources>),
 }
 
 /// The meaning of a command line. What clap answers itself (help, version, errors) is printed.
@@ -49,7 +59,11 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     })?;
     let job = match cli.command {
         args::Command::Replay(args) => ReplayOptions::from_args(args).map(Job::Replay),
-        args::Command::Watch(args) => Ok(Job::Watch(Box::new(watch::options(args)))),
+        args::Command::Watch(args) => Ok(Job::Watch(Box::new(args.settings.sources()))),
+        args::Command::Config(ConfigCommand::Check { file }) => {
+            Ok(Job::ConfigCheck(file.unwrap_or_else(|| DEFAULT_FILE.into())))
+        }
+        args::Command::Config(ConfigCommand::Print { settings }) => Ok(Job::ConfigPrint(Box::new(settings.sources()))),
     };
     job.map_err(|message| {
         complain(&message);

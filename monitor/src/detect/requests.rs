@@ -299,7 +299,7 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
 }
 
 fn target(request: &Request) -> u64 {
-    request.target.map_or(0, |target| ((target.0 >> 64) as u64 ^ target.0 as u64).max(1))
+    request.target.map_or(0, |target| target.0.max(1))
 }
 
 /// What a request is remembered by.

@@ -8,6 +8,7 @@ mod packet;
 mod request;
 mod servers;
 mod stats;
+mod text;
 mod time;
 
 pub use connection::{ConnectionId, Endpoints, Protocol};
@@ -25,5 +26,6 @@ pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, Seg
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};
 pub use stats::{CaseCounts, ConnectionStats, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst};
+pub use text::Text;
 pub use time::Time;
 pub use tls_tap::Dark as TlsDark;

@@ -75,6 +75,13 @@ pub struct Options {
     pub color: anstream::ColorChoice,
 }
 
+impl Default for Options {
+    /// A summary for people, and nothing else.
+    fn default() -> Self {
+        Self { format: Format::Text, events: None, metrics: None, verbose: false, color: anstream::ColorChoice::Auto }
+    }
+}
+
 /// Everything that a run writes. A write that fails ends its output, is reported once by [`finish`](Self::finish), and stops nothing
 /// else; a reader that went away (a broken pipe) is no failure.
 #[derive(Debug)]

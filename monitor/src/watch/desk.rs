@@ -8,7 +8,8 @@ use super::history::History;
 use super::system;
 use crate::engine::Listener;
 use crate::model::{Finding, Histogram, Stats, Time, Verdict};
-use crate::sink::stream::{Stream, StreamHealth};
+use crate::sink::Outputs;
+use crate::sink::stream::{EventsTarget, Opened, Stream, StreamHealth};
 
 /// Resets, cases, origin errors and suspicions that the status page shows.
 const LATEST: usize = 200;
@@ -20,6 +21,9 @@ const NOTES: usize = 100;
 #[derive(Debug)]
 pub struct Desk {
     streams: Vec<Stream>,
+    /// The name of the run, in every event.
+    run: String,
+    summary: Option<Outputs>,
     latest: VecDeque<(u64, Arc<Finding>)>,
     notes: VecDeque<(u64, Arc<Finding>)>,
     /// Findings so far.
@@ -31,11 +35,13 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk whose findings also go to these targets.
+    /// A desk whose findings also go to these targets, under the name of the run.
     #[must_use]
-    pub fn new(streams: Vec<Stream>) -> Self {
+    pub fn new(run: String, streams: Vec<Stream>) -> Self {
         Self {
             streams,
+            run,
+            summary: None,
             latest: VecDeque::new(),
             notes: VecDeque::new(),
             found: 0,
@@ -43,6 +49,24 @@ impl Desk {
             delay: Histogram::default(),
             ahead: 0,
         }
+    }
+
+    /// Findings also go into this summary, which is written at the end.
+    pub fn sum_up(&mut self, summary: Outputs) {
+        self.summary = Some(summary);
+    }
+
+    /// Findings go to these targets from now on. One that stays goes on as it is, opened again; one that goes writes what is queued.
+    ///
+    /// # Errors
+    /// A target cannot be opened; then nothing changes.
+    pub(super) fn redirect(&mut self, targets: &[EventsTarget]) -> Result<(), String> {
+        let new = targets.iter().filter(|target| self.streams.iter().all(|stream| stream.target() != *target));
+        let new = new.map(|target| Opened::open(target)?.start(&self.run)).collect::<Result<Vec<_>, _>>()?;
+        self.streams.retain(|stream| targets.contains(stream.target()));
+        self.reopen();
+        self.streams.extend(new);
+        Ok(())
     }
 
     pub(super) fn at(&mut self, clock: &Clock) {
@@ -78,13 +102,16 @@ impl Desk {
         &mut self.history
     }
 
-    /// The run is over: what is queued is written, and the counts behind it.
+    /// The run is over: what is queued is written, the counts behind it, and the summary.
     ///
     /// # Errors
     /// Targets that failed, one line each.
     pub fn finish(self, stats: &Stats, verdict: Verdict) -> Result<(), Vec<String>> {
         let finish = |stream: Stream| stream.finish(stats, verdict).err();
-        let failed: Vec<String> = self.streams.into_iter().filter_map(finish).collect();
+        let mut failed: Vec<String> = self.streams.into_iter().filter_map(finish).collect();
+        if let Some(summary) = self.summary {
+            failed.extend(summary.finish(stats, verdict).err().into_iter().flatten());
+        }
         if failed.is_empty() { Ok(()) } else { Err(failed) }
     }
 }
@@ -95,6 +122,9 @@ impl Listener for Desk {
         finding.shift(self.ahead);
         if let Finding::Reset(reset) = &finding {
             self.delay.record(system::now().since(reset.time));
+        }
+        if let Some(summary) = &mut self.summary {
+            summary.finding(&finding);
         }
         let finding = Arc::new(finding);
         for stream in &mut self.streams {

@@ -18,6 +18,7 @@ pub use desk::Desk;
 pub use options::{CaptureOptions, Options};
 pub(crate) use system::now;
 
+use crate::config::Changes;
 use crate::engine::{Engine, KeyFeed, Keys, Plan};
 use crate::model::{PacketBatch, Stats, Time, Verdict};
 use crate::source::SourceError;
@@ -43,6 +44,17 @@ pub struct Parts<'r> {
     pub publisher: &'r Publisher,
     /// Who stops it, and asks for a reload.
     pub control: &'r Control,
+    /// Reads the configuration again.
+    pub reload: &'r mut dyn Reload,
+}
+
+/// Reads the configuration of a live run again.
+pub trait Reload {
+    /// What changes by it.
+    ///
+    /// # Errors
+    /// Why everything stays as it is, in one line.
+    fn reload(&mut self) -> Result<Changes, String>;
 }
 
 /// Runs until it is stopped. Gives the counts, the verdict, and what made the source fail, if that ended the run.
@@ -54,6 +66,7 @@ pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError
             started: system::now(),
             number: 0,
             published: Time::default(),
+            reload_error: None,
             feeds: Vec::new(),
             engine,
             clock,
@@ -77,6 +90,8 @@ struct Run<'r> {
     number: u64,
     /// When the last was taken (time of the run).
     published: Time,
+    /// What the last reload left undone.
+    reload_error: Option<String>,
 }
 
 impl Run<'_> {
@@ -84,8 +99,7 @@ impl Run<'_> {
         let mut batch = PacketBatch::default();
         while !self.parts.control.stopped() {
             if self.parts.control.take_reload() {
-                self.parts.keylogs.reopen();
-                self.parts.desk.reopen();
+                self.reload();
             }
             let before = self.clock.read(system::reading());
             let more = match self.parts.source.fill(&mut batch, POLL) {
@@ -110,6 +124,27 @@ impl Run<'_> {
             }
         }
         None
+    }
+
+    /// Reads configuration and keys again, and opens what may have been moved away.
+    fn reload(&mut self) {
+        let changes = self.parts.reload.reload();
+        self.reload_error = changes.as_ref().map_or_else(|error| Some(error.clone()), Changes::notice);
+        let changes = changes.unwrap_or_default();
+        match changes.keylogs {
+            Some(paths) => {
+                for mut feed in self.feeds.drain(..).flatten() {
+                    self.engine.keys_mut().end(&mut feed);
+                }
+                *self.parts.keylogs = KeyLogs::new(&paths);
+            }
+            None => self.parts.keylogs.reopen(),
+        }
+        match changes.events.map(|targets| self.parts.desk.redirect(&targets)) {
+            Some(Err(error)) => self.reload_error = Some(error),
+            Some(Ok(())) => {}
+            None => self.parts.desk.reopen(),
+        }
     }
 
     /// Reads on in the key logs.
@@ -161,7 +196,7 @@ impl Run<'_> {
             top,
             clock_steps: self.clock.steps(),
             reloads: self.parts.control.reloads(),
-            reload_error: None,
+            reload_error: self.reload_error.clone(),
         });
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::sink;
 use crate::sink::stream::EventsTarget;
 use crate::source::live::Timestamps;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Every cap.
     pub limits: Limits,
+    /// What standard output gets at the end.
+    pub summary: sink::Options,
 }
 
 /// What packets are captured, and how.
@@ -79,6 +82,7 @@ impl Default for Options {
             servers: Vec::new(),
             user: None,
             limits: Limits::default(),
+            summary: sink::Options::default(),
         }
     }
 }

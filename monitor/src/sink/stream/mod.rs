@@ -79,6 +79,7 @@ pub fn run_name(start: Time) -> String {
 
 /// A target that is open, and has no thread yet.
 pub struct Opened {
+    target: EventsTarget,
     name: String,
     kind: &'static str,
     encoding: Encoding,
@@ -101,22 +102,28 @@ impl Opened {
         Ok(match target {
             EventsTarget::Stdout => {
                 let pipe = Pipe::stdout().map_err(|error| line("standard output", error))?;
-                Self::new("stdout".to_owned(), "stdout", Encoding::Lines, pipe)
+                Self::new(target, "stdout".to_owned(), "stdout", Encoding::Lines, pipe)
             }
             EventsTarget::File { path, rotate_bytes, keep } => {
                 let name = path.display().to_string();
                 let file = FileOutput::open(path, *rotate_bytes, *keep).map_err(|error| line(&name, error))?;
-                Self::new(name, "file", Encoding::Lines, file)
+                Self::new(target, name, "file", Encoding::Lines, file)
             }
             EventsTarget::Journal => {
                 let journal = Journal::open(journal::SOCKET.as_ref()).map_err(|error| line("the journal", error))?;
-                Self::new("journal".to_owned(), "journal", Encoding::Journal, journal)
+                Self::new(target, "journal".to_owned(), "journal", Encoding::Journal, journal)
             }
         })
     }
 
-    fn new(name: String, kind: &'static str, encoding: Encoding, output: impl Output + 'static) -> Self {
-        Self { name, kind, encoding, output: Box::new(output) }
+    fn new(
+        target: &EventsTarget,
+        name: String,
+        kind: &'static str,
+        encoding: Encoding,
+        output: impl Output + 'static,
+    ) -> Self {
+        Self { target: target.clone(), name, kind, encoding, output: Box::new(output) }
     }
 
     /// Gives a file that was created to the user who will write it.
@@ -142,7 +149,7 @@ impl Opened {
     }
 
     fn start_with(self, run: &str, room: usize) -> Result<Stream, String> {
-        let Self { name, kind, encoding, output } = self;
+        let Self { target, name, kind, encoding, output } = self;
         let run: Arc<str> = run.into();
         let (queue, inbox) = sync_channel(room);
         let (done, ended) = sync_channel(1);
@@ -156,7 +163,7 @@ impl Opened {
                 let _ = done.send(());
             })
             .map_err(|error| format!("cannot start a thread for the events: {error}"))?;
-        Ok(Stream { name, kind, queue: Some(queue), shared, run, ended, missed: None })
+        Ok(Stream { target, name, kind, queue: Some(queue), shared, run, ended, missed: None })
     }
 }
 
@@ -204,6 +211,7 @@ impl Shared {
 /// One target of events.
 #[derive(Debug)]
 pub struct Stream {
+    target: EventsTarget,
     name: String,
     kind: &'static str,
     queue: Option<SyncSender<Message>>,
@@ -215,6 +223,12 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Where its events go.
+    #[must_use]
+    pub const fn target(&self) -> &EventsTarget {
+        &self.target
+    }
+
     /// Queues an event; never waits. Where the queue is full it is dropped and counted.
     pub fn finding(&mut self, finding: &Arc<Finding>) {
         if let Some((since, count)) = self.missed {

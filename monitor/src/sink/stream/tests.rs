@@ -229,7 +229,8 @@ fn a_target_that_takes_nothing_costs_events_but_never_waits() {
     let ((asked, asks), (answer, answers)) = (channel(), channel());
     let got = Arc::new(Mutex::new(Vec::new()));
     let output = Slow { asked, answers, got: Arc::clone(&got) };
-    let mut stream = Opened::new("slow".into(), "file", Encoding::Lines, output).start_with(RUN, 4).unwrap();
+    let mut stream =
+        Opened::new(&EventsTarget::Stdout, "slow".into(), "file", Encoding::Lines, output).start_with(RUN, 4).unwrap();
     stream.finding(&gap(0));
     assert_eq!(asks.recv_timeout(LONG), Ok(1), "it is writing the first");
     for number in 1..10 {
@@ -252,7 +253,8 @@ fn a_failed_write_is_tried_again_and_shown_until_it_works() {
     let ((asked, asks), (answer, answers)) = (channel(), channel());
     let got = Arc::new(Mutex::new(Vec::new()));
     let output = Slow { asked, answers, got: Arc::clone(&got) };
-    let mut stream = Opened::new("slow".into(), "file", Encoding::Lines, output).start(RUN).unwrap();
+    let mut stream =
+        Opened::new(&EventsTarget::Stdout, "slow".into(), "file", Encoding::Lines, output).start(RUN).unwrap();
     stream.finding(&gap(0));
     asks.recv_timeout(LONG).unwrap();
     answer.send(Err(io::Error::from_raw_os_error(nix::libc::ENOSPC))).unwrap();
@@ -270,7 +272,8 @@ fn a_reader_that_leaves_is_no_failure_and_holds_nothing_up() {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let pipe = Pipe::new(File::from(OwnedFd::from(writer)));
-    let mut stream = Opened::new("stdout".into(), "stdout", Encoding::Lines, pipe).start(RUN).unwrap();
+    let mut stream =
+        Opened::new(&EventsTarget::Stdout, "stdout".into(), "stdout", Encoding::Lines, pipe).start(RUN).unwrap();
     for number in 0..10 {
         stream.finding(&gap(number));
     }
@@ -334,7 +337,8 @@ fn the_journal_gets_fields() {
     let journal = UnixDatagram::bind(&path).unwrap();
     journal.set_read_timeout(Some(LONG)).unwrap();
     let output = Journal::open(&path).unwrap();
-    let mut stream = Opened::new("journal".into(), "journal", Encoding::Journal, output).start(RUN).unwrap();
+    let mut stream =
+        Opened::new(&EventsTarget::Stdout, "journal".into(), "journal", Encoding::Journal, output).start(RUN).unwrap();
     let findings = samples::findings();
     for finding in &findings {
         stream.finding(&Arc::new(finding.clone()));
