@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use h2watch_tests::lab::metrics::Scrape;
 use h2watch_tests::lab::observer::Watch;
 use h2watch_tests::lab::process::Running;
 use h2watch_tests::lab::{INTERFACE, Lab, OriginKind, is_there, lacking, wait};
@@ -94,7 +93,7 @@ struct Line {
 impl Line {
     fn row(&self) -> String {
         let lost = self.lost.map_or_else(String::new, |(lost, of)| {
-            format!("{lost:.0} of {of:.0} ({:.3} %)", 100.0 * lost / of.max(1.0))
+            if of > 0.0 { format!("{lost:.0} of {of:.0} ({:.3} %)", 100.0 * lost / of) } else { format!("{lost:.0}") }
         });
         let delay = |pick: fn((f64, f64)) -> f64| {
             self.delay.map_or_else(String::new, |delay| format!("≤ {:.0} ms", pick(delay) * 1e3))
@@ -208,19 +207,15 @@ fn with_h2watch(load: &Load, span: Duration) -> Result<Line, String> {
     let scrape = watch.scrape()?;
     watch.finish()?;
     let sum = |name: &str| scrape.sum(name, &[]).unwrap_or(0.0);
+    let lost = sum("h2watch_capture_dropped_packets_total");
     let delay = |q| scrape.quantile("h2watch_detection_delay_seconds", q);
     Ok(Line {
-        lost: Some((lost(&scrape), lost(&scrape) + sum("h2watch_packets_total"))),
+        lost: Some((lost, lost + sum("h2watch_packets_total"))),
         delay: delay(0.5).zip(delay(0.99)),
         memory: Some(driven.memory),
         behind: Some(driven.behind),
         ..line(load, span, "h2watch watch", &driven)
     })
-}
-
-/// What the kernel and the interface dropped.
-fn lost(scrape: &Scrape) -> f64 {
-    scrape.sum("h2watch_packets_lost_total", &[]).unwrap_or(0.0)
 }
 
 /// tshark with the same question: which resets were there.
