@@ -142,7 +142,8 @@ impl<'m> TlsLayer<'m> {
     /// Records that a late search may try; each side's once.
     pub(crate) fn samples(&mut self) -> Vec<(tls_tap::Side, Vec<tls_tap::late::Sample>)> {
         let [client, server] = &mut self.sampled;
-        if !self.tap.is_blind() || self.tap.random().is_some() || (*client && *server) {
+        let named = self.tap.random().is_some() && !self.tap.joined_late();
+        if !self.tap.is_blind() || named || (*client && *server) {
             return Vec::new();
         }
         let mut sides = [(tls_tap::Side::Client, Vec::new()), (tls_tap::Side::Server, Vec::new())];
@@ -165,11 +166,13 @@ impl<'m> TlsLayer<'m> {
             .collect()
     }
 
-    /// The handshake was not seen, and nothing names the connection yet. Said once.
+    /// The handshake was not seen, and there may be samples of a side that has given none. One side's secret may be found before the
+    /// other has said anything. Said once.
     pub(crate) fn wants_search(&mut self) -> bool {
         let [client, server] = self.sampled;
         let sampled = client && server;
-        let wants = !self.listed && !sampled && self.tap.random().is_none() && self.tap.is_blind();
+        let named = self.tap.random().is_some() && !self.tap.joined_late();
+        let wants = !self.listed && !sampled && !named && self.tap.is_blind();
         self.listed |= wants;
         wants
     }

@@ -466,6 +466,10 @@ impl<'m> Flow<'m> {
         self.shared.random.as_ref()
     }
 
+    pub(super) const fn joined_late(&self) -> bool {
+        self.shared.joined
+    }
+
     pub(super) fn is_blind(&self) -> bool {
         !self.client.queue.is_empty() || !self.server.queue.is_empty()
     }

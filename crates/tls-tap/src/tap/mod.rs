@@ -142,6 +142,12 @@ impl<'m> Tls<'m> {
         self.flow.random()
     }
 
+    /// A late search named the connection: its handshake was not seen.
+    #[must_use]
+    pub const fn joined_late(&self) -> bool {
+        self.flow.joined_late()
+    }
+
     /// Something is held back.
     #[must_use]
     pub fn is_blind(&self) -> bool {
