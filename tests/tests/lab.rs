@@ -21,7 +21,10 @@ fn check(how: &str, seen: &Seen, tours: &[Tour]) {
     let mut wrong: Vec<String> = tours.iter().flat_map(|tour| judge::differences(seen, tour)).collect();
     wrong.extend(judge::miscounted(seen));
     let expected = tours.iter().flat_map(|tour| tour.visitors.iter().map(|visitor| judge::outcome(visitor, tour.edge)));
-    let (status, verdict) = if expected.flatten().next().is_some() { (1, "found") } else { (0, "nothing") };
+    let found = expected.flatten().next().is_some();
+    // A live run that was stopped in order did what it was asked to.
+    let status = i32::from(found && how == "replay");
+    let verdict = if found { "found" } else { "nothing" };
     if (seen.status, seen.summary()["verdict"].as_str()) != (status, Some(verdict)) {
         wrong.push(format!("exit status {}, wanted {status} for {verdict}: {:#}", seen.status, seen.summary()));
     }
@@ -65,18 +68,20 @@ fn outcomes(cases: &[&Value], outcome: &str) -> usize {
     cases.iter().filter(|case| case["outcome"] == outcome).count()
 }
 
-/// A retry of HAProxy multiplies the resets: four of them, and still one request that failed one visitor.
+/// HAProxy's retries multiply the resets: four of them, all of one request that failed one visitor.
 #[test]
-fn l7_retries_make_one_case_of_four_resets() {
-    let test = "l7_retries_make_one_case_of_four_resets";
+fn l7_retries_are_given_up_after_four_resets() {
+    let test = "l7_retries_are_given_up_after_four_resets";
     let Some(lab) = lab(test, OriginKind::Kestrel, &[EdgeKind::HaproxyRetries]) else { return };
     let observers = Observers::start(&lab).unwrap();
     let visitor = lab.visit(Way::Edge(&lab.edges[0].url()), "/h1only/once").unwrap();
     assert_eq!((visitor.status, visitor.exit), (502, 0));
     for (how, seen) in observers.finish(&lab).unwrap() {
-        let counts: Vec<_> = seen.of("case").map(|case| (&case["reset_count"], &case["outcome"])).collect();
-        let resets: Vec<_> = seen.of("reset").collect();
-        assert_eq!(counts, [(&Value::from(4), &Value::from("given_up"))], "{how}: {resets:#?}");
+        let cases: Vec<_> = seen.of("case").collect();
+        // One case, or more where HAProxy was slow to repeat.
+        assert_eq!(outcomes(&cases, "given_up"), cases.len(), "{how}: {cases:#?}");
+        let counted: u64 = cases.iter().filter_map(|case| case["reset_count"].as_u64()).sum();
+        assert_eq!(usize::try_from(counted), Ok(EdgeKind::ATTEMPTS), "{how}: {cases:#?}");
         let resets = seen.scrape.sum("h2watch_resets_total", &[("error", "HTTP_1_1_REQUIRED"), ("sender", "server")]);
         assert_eq!(resets, Some(4.0), "{how}");
     }

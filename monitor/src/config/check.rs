@@ -13,7 +13,6 @@ use super::values::{Color, Destination, SummaryFormat, Values, WINDOW_MAX};
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
 use crate::sink::{self, Format};
-use crate::source::live::Timestamps;
 use crate::watch::{CaptureOptions, Options};
 
 impl Values {

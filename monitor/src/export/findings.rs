@@ -162,16 +162,16 @@ fn servers(stats: &Stats, out: &mut Vec<Family>) {
     for (server, counts) in all() {
         for kind in KINDS {
             for outcome in OUTCOMES {
-                family.add(case_labels(&server, kind, outcome), counts.case(kind, outcome));
+                family.add(case_labels(server.clone(), kind, outcome), counts.case(kind, outcome));
             }
         }
     }
     out.push(family);
 }
 
-fn case_labels(server: &Cow<'static, str>, kind: CaseKind, outcome: Outcome) -> [(&'static str, Cow<'static, str>); 3] {
+fn case_labels(server: Cow<'static, str>, kind: CaseKind, outcome: Outcome) -> [(&'static str, Cow<'static, str>); 3] {
     [
-        ("server", server.clone()),
+        ("server", server),
         ("kind", Cow::Borrowed(words::kind(kind))),
         ("outcome", Cow::Borrowed(words::outcome(outcome))),
     ]

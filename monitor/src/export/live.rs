@@ -70,6 +70,8 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
         "h2watch_keylog_growth_timestamp_seconds",
         "When the key log last grew, since the Unix epoch; 0: it has not grown since it was opened.",
     );
+    let mut files = Family::gauge("h2watch_keylog_files", "Files and pipes that are open for the key log.");
+    let mut behind = Family::gauge("h2watch_keylog_behind_bytes", "Bytes of the key log that are still to be read.");
     let mut merged: BTreeMap<Cow<'_, str>, KeyLogHealth> = BTreeMap::new();
     for log in &snapshot.keylogs {
         let all = merged.entry(log.path.to_string_lossy()).or_default();
@@ -77,6 +79,8 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
         all.exposed |= log.exposed;
         all.bytes = all.bytes.saturating_add(log.bytes);
         all.restarts = all.restarts.saturating_add(log.restarts);
+        all.files = all.files.saturating_add(log.files);
+        all.behind = all.behind.saturating_add(log.behind);
         all.quiet = all.quiet.into_iter().chain(log.quiet).min();
     }
     for (path, log) in merged {
@@ -85,9 +89,11 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
         exposed.add(path(), log.exposed);
         bytes.add(path(), log.bytes);
         restarts.add(path(), log.restarts);
+        files.add(path(), log.files);
+        behind.add(path(), log.behind);
         growth.add(path(), log.quiet.map_or(0.0, |quiet| seconds(snapshot.at) - quiet.as_secs_f64()));
     }
-    out.extend([readable, exposed, bytes, restarts, growth]);
+    out.extend([readable, exposed, bytes, restarts, files, behind, growth]);
 }
 
 fn streams(snapshot: &Snapshot, out: &mut Vec<Family>) {

@@ -97,11 +97,24 @@ fn listed(
 
 fn keys(stats: &Stats, out: &mut Vec<Family>) {
     let keys = &stats.keys;
+    // What went had been named, too: a counter never falls. Sessions, which are few, are counted once they go.
+    let named = keys.randoms.saturating_add(keys.evicted).saturating_add(keys.wiped);
     for (name, help, count) in [
         ("h2watch_key_secrets_total", "Key log lines that held a secret.", keys.secrets),
         ("h2watch_key_malformed_lines_total", "Key log lines that could not be read.", keys.malformed.1),
         ("h2watch_key_hole_bytes_total", "NUL bytes in key logs.", keys.holes),
-        ("h2watch_key_connections_total", "Connections (client randoms) that the key logs name.", keys.randoms),
+        ("h2watch_key_connections_total", "Connections (client randoms) that the key logs name.", named),
+        ("h2watch_key_evicted_total", "Connections and sessions whose secrets were dropped at the cap.", keys.evicted),
+        (
+            "h2watch_key_wiped_total",
+            "Connections and sessions whose secrets were wiped because they ended or were old.",
+            keys.wiped,
+        ),
+        (
+            "h2watch_key_given_up_total",
+            "Directions and secrets that the search for keys of connections joined late gave up.",
+            keys.given_up,
+        ),
         ("h2watch_key_matched_connections_total", "Connections whose key was found.", keys.matched),
         (
             "h2watch_key_found_late_connections_total",
@@ -112,6 +125,10 @@ fn keys(stats: &Stats, out: &mut Vec<Family>) {
     ] {
         out.push(Family::counter(name, help).only(count));
     }
-    let help = "1 when that search ended at its budget.";
+    let help = "Connections whose secrets are held.";
+    out.push(Family::gauge("h2watch_key_held_connections", help).only(keys.randoms));
+    let help = "Directions of connections joined late that are searched.";
+    out.push(Family::gauge("h2watch_key_sought_directions", help).only(keys.sought));
+    let help = "1 when that search ended at its budget, or live has more to try than its rate allows.";
     out.push(Family::gauge("h2watch_key_search_exhausted", help).only(keys.exhausted));
 }

@@ -27,6 +27,9 @@ pub enum EdgeKind {
 }
 
 impl EdgeKind {
+    /// How often HAProxy asks with its L7 retries on.
+    pub const ATTEMPTS: usize = 4;
+
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Haproxy,

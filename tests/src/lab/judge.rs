@@ -52,7 +52,9 @@ pub fn differences(seen: &Seen, tour: &Tour) -> Vec<String> {
         counts.entry((text(&case["request"]["path"]), text(&case["outcome"]))).or_default().1 += 1;
     }
     let (way, origin) = (tour.way(), tour.origin.name());
-    let differ = counts.iter().filter(|(_, (got, seen))| got != seen);
+    // Without an id, an edge's repeat that comes late on a busy machine cannot be told from another visitor's request.
+    let most = if tour.edge == Some(EdgeKind::HaproxyRetries) { EdgeKind::ATTEMPTS } else { 1 };
+    let differ = counts.iter().filter(|(_, (got, seen))| !(*got..=got * most).contains(seen));
     let told = differ.map(|((path, outcome), (got, seen))| {
         format!("{way} before {origin}, {path}: {got} visitors had {outcome}, h2watch says {seen}")
     });

@@ -32,7 +32,7 @@ fn attack(settings: Settings) -> (Stats, Vec<Finding>) {
         let request = Request {
             method: Some(format!("M{n}").into()),
             authority: Some(format!("h{n}.example").into()),
-            path: Some(format!("/{n}").into()),
+            path: Some(format!("/{n}").as_str().into()),
             ..Request::default()
         };
         say(Kind::Request(Exchange { id: 1, request: Arc::new(request), pushed: false }));

@@ -196,39 +196,6 @@ fn requests(events: &[Event]) -> Vec<String> {
 }
 
 #[test]
-fn keys_that_come_line_by_line_while_packets_do_show_the_same() {
-    for name in ["kestrel", "lab"] {
-        each(name, |stem, segments, keys| {
-            let Ok(text) = fs::read(folder(name).unwrap().join(stem).with_extension("keys")) else { return };
-            let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
-            let mut out = Events::new();
-            let mut shard = Shard::new(Arc::new(Limits::default()));
-            let (mut store, mut log) = (KeyStore::new(10_000), KeyLog::new());
-            let mut add = |shard: &mut Shard<'_>, lines: &[&[u8]], out: &mut Events| {
-                for line in lines {
-                    log.push(line, &mut store);
-                    let randoms = store.take_changed();
-                    shard.keys(Arc::new(store.clone()), &randoms, out);
-                }
-            };
-            let mut fed = 0;
-            for (at, segment) in segments.iter().enumerate() {
-                shard.segment(segment, &[], &mut out);
-                // Each connection's lines come while it talks, or a little later.
-                let due = lines.len() * at / segments.len();
-                add(&mut shard, &lines[fed..due], &mut out);
-                fed = due;
-            }
-            add(&mut shard, &lines[fed..], &mut out);
-            shard.finish(Time(0), &mut out);
-            let events: Vec<Event> = out.drain().map(|(_, event)| event).collect();
-            well_formed(stem, &events);
-            assert_eq!(requests(&events), requests(&run(segments, keys, false)), "{stem}");
-        });
-    }
-}
-
-#[test]
 fn packets_that_come_twice_or_swapped_show_the_same() {
     each("lab", |stem, segments, keys| {
         let expected = frames(&run(segments, Arc::clone(&keys), false));
