@@ -61,16 +61,9 @@ pub(super) struct Record {
     pub(super) brief: Brief,
     pub(super) state: State,
     pub(super) status: Option<u16>,
-    /// Latest start among this and every older record of its chain.
-    peak: Time,
-    /// The one before it in its chain, 0 for none.
-    before: u64,
-}
-
-/// The newest of a chain: its number, 0 for none, and its peak, so that adding to a chain does not read a record of long ago.
-#[derive(Clone, Copy, Debug, Default)]
-struct Head {
-    number: u64,
+    /// The one before it in its chain: the low half of its number.
+    before: u32,
+    /// Neither this nor any older record in the ring began later.
     peak: Time,
 }
 
@@ -80,14 +73,18 @@ pub(super) struct Candidates {
     ring: VecDeque<Record>,
     /// Number of the oldest in the ring; numbers begin with 1.
     base: u64,
-    heads: Vec<Head>,
+    /// The newest of each chain: the low half of its number. Every request changes one of them, in no order, so they are kept small for
+    /// the processor's caches.
+    heads: Vec<u32>,
+    /// The latest start among the last records, up to `cap` of them, and among the `cap` before those.
+    peaks: (Time, Time),
     cap: usize,
 }
 
 impl Candidates {
     pub(super) fn new(cap: usize) -> Self {
         let cap = cap.max(1);
-        Self { ring: VecDeque::new(), base: 1, heads: vec![Head::default(); cap.next_power_of_two()], cap }
+        Self { ring: VecDeque::new(), base: 1, heads: vec![0; cap.next_power_of_two()], peaks: Default::default(), cap }
     }
 
     /// Remembers a request; the number that it goes by.
@@ -98,16 +95,22 @@ impl Candidates {
         }
         let number = self.base + self.ring.len() as u64;
         let slot = brief.shape as usize & (self.heads.len() - 1);
-        let mut record = Record { brief, state: State::Open, status: None, peak: brief.start, before: 0 };
-        if let Some(head) = self.heads.get_mut(slot) {
-            record.before = head.number;
-            if head.number >= self.base {
-                record.peak = head.peak.max(brief.start);
-            }
-            *head = Head { number, peak: record.peak };
+        let before = self.heads.get_mut(slot).map_or(0, |head| std::mem::replace(head, number as u32));
+        if number.is_multiple_of(self.cap as u64) {
+            self.peaks = (Time::default(), self.peaks.0);
         }
-        self.ring.push_back(record);
+        self.peaks.0 = self.peaks.0.max(brief.start);
+        let peak = self.peaks.0.max(self.peaks.1);
+        self.ring.push_back(Record { brief, state: State::Open, status: None, before, peak });
         number
+    }
+
+    /// The number in the ring whose low half this is; 0, which is no number, where there is none. Four thousand million requests later it
+    /// may be that of a record of another chain.
+    fn number(&self, low: u32) -> u64 {
+        let newest = self.base + self.ring.len() as u64 - 1;
+        let back = u64::from((newest as u32).wrapping_sub(low));
+        if back >= self.ring.len() as u64 { 0 } else { newest - back }
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Record> {
@@ -125,11 +128,12 @@ impl Candidates {
     /// Requests of this shape, newest first, as long as one that began after `since` may follow.
     pub(super) fn chain(&self, shape: u64, since: Time) -> impl Iterator<Item = (u64, &Record)> {
         let slot = shape as usize & (self.heads.len() - 1);
-        let mut next = self.heads.get(slot).map_or(0, |head| head.number);
+        let mut next = self.heads.get(slot).map_or(0, |&low| self.number(low));
         std::iter::from_fn(move || {
             let number = next;
             let record = self.get(number).filter(|record| record.peak > since)?;
-            next = record.before;
+            // Older ones alone follow.
+            next = self.number(record.before).min(number - 1);
             Some((number, record))
         })
         .filter(move |(_, record)| record.brief.shape == shape && record.brief.start > since)
@@ -143,5 +147,59 @@ impl Candidates {
     /// How long ago the oldest began, when anything was forgotten.
     pub(super) fn forgotten_before(&self) -> Option<Time> {
         (self.base > 1).then(|| self.ring.front().map(|record| record.brief.start)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Protocol;
+
+    fn brief(shape: u64, start: u64) -> Brief {
+        Brief {
+            key: 0,
+            who: 0,
+            target: 0,
+            shape,
+            ids: Ids::default(),
+            start: Time(start),
+            connected: Time(0),
+            host: 0,
+            server: 0,
+            server_host: 0,
+            protocol: Protocol::H2,
+            first: false,
+        }
+    }
+
+    #[test]
+    fn a_chain_gives_every_record_of_a_shape_that_is_kept() {
+        const CAP: usize = 64;
+        // Before the low half of the numbers begins anew, and over it.
+        for base in [1, (1 << 32) - 500] {
+            let mut candidates = Candidates { base, ..Candidates::new(CAP) };
+            let mut all = Vec::new();
+            for n in 0..1_000_u64 {
+                // Shapes that share slots, and times that go back now and then.
+                let (shape, start) = ((n * 7 % 13) * 16, 1_000 + n * 10 - if n % 9 == 0 { n * 5 } else { 0 });
+                let number = candidates.push(brief(shape, start));
+                all.push((number, shape, start));
+                let since = start.saturating_sub(n % 200);
+                let kept = all.iter().rev().take(CAP).filter(|&&(_, of, at)| of == shape && at > since);
+                let wanted: Vec<u64> = kept.map(|&(number, ..)| number).collect();
+                let found: Vec<u64> = candidates.chain(shape, Time(since)).map(|(number, _)| number).collect();
+                assert_eq!(found, wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_far_ahead_is_forgotten() {
+        let mut candidates = Candidates::new(8);
+        candidates.push(brief(1, u64::MAX));
+        for n in 0..16 {
+            candidates.push(brief(1, n));
+        }
+        assert!(candidates.newest().next().is_some_and(|record| record.peak < Time(u64::MAX)));
     }
 }

@@ -44,7 +44,7 @@ const AHEAD: u64 = 256;
 /// What a run needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Threads that work on flows; 1 runs everything on the caller's.
+    /// Threads to use, the caller's among them.
     pub threads: usize,
     /// What `detect` is set to.
     pub settings: Settings,

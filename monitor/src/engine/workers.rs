@@ -1,11 +1,13 @@
+//! Shards and the threads that work on them. What there is to do lies in one queue, from which each thread takes the next thing of a shard
+//! that no other is at; the caller's thread takes its share whenever it would wait. A shard does its jobs in their order, and what it gives
+//! depends on them alone, so that it does not matter which thread does them.
+
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
 use tls_tap::late::Found;
 
-use super::LAG;
 use super::keys::NewKeys;
 use crate::flow::{Events, FlowCounts, Samples, Shard};
 use crate::limits::Limits;
@@ -66,28 +68,25 @@ pub(super) struct ShardOutput {
     pub(super) behind: Option<u64>,
 }
 
-/// What one thread's shards gave.
-#[derive(Debug, Default)]
-struct Part {
-    shards: Vec<ShardOutput>,
-    counts: FlowCounts,
-}
-
 /// A shard and the batches that it has not read to their end.
 struct Bench<'m> {
     index: usize,
     shard: Shard<'m>,
     backlog: VecDeque<(Arc<Job<'m>>, usize)>,
+    /// Weight of the events that it tells at a time.
+    enough: usize,
+    /// Events of the last job: about as many come in the next.
+    usual: usize,
 }
 
 impl<'m> Bench<'m> {
     /// Reads on; stops where there is enough to tell at a time. Gives the first packet that is left.
-    fn read(&mut self, until: u64, enough: usize, events: &mut Events) -> Option<u64> {
+    fn read(&mut self, until: u64, events: &mut Events) -> Option<u64> {
         while let Some((job, at)) = self.backlog.front_mut() {
             if let Some(batch) = &job.batch {
                 let segments = batch.shards.get(self.index).map(Vec::as_slice).unwrap_or_default();
                 for segment in segments.get(*at..).unwrap_or_default() {
-                    if events.weight() >= enough || segment.ordinal > until {
+                    if events.weight() >= self.enough || segment.ordinal > until {
                         self.shard.settle(events);
                         return Some(segment.ordinal);
                     }
@@ -100,141 +99,232 @@ impl<'m> Bench<'m> {
         }
         None
     }
-}
 
-/// The shards that one thread works on.
-struct Lane<'m> {
-    shards: Vec<Bench<'m>>,
-    /// Weight of the events that a shard tells at a time.
-    enough: usize,
-    /// Events of a shard in the last batch: about as many come in the next.
-    usual: usize,
-}
-
-impl<'m> Lane<'m> {
-    fn work(&mut self, job: &Arc<Job<'m>>, mut unlocks: Vec<Unlock>) -> Part {
-        let mut part = Part::default();
-        for bench in &mut self.shards {
-            let Bench { index, shard, .. } = bench;
-            let (mut events, mut late) = (Events::with_capacity(self.usual), Events::new());
-            if let Some(keys) = &job.keys {
-                shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
-            }
-            for unlock in unlocks.extract_if(.., |unlock| unlock.shard == *index) {
-                shard.unlock(unlock.found.token, unlock.found, &mut late);
-            }
-            if job.batch.is_some() {
-                bench.backlog.push_back((Arc::clone(job), 0));
-            }
-            let behind = bench.read(job.until, self.enough, &mut events);
-            let Bench { index, shard, .. } = bench;
-            if let Some(now) = job.tick.filter(|_| behind.is_none()) {
-                shard.tick(now, &mut events);
-            }
-            if let Some(now) = job.finish {
-                shard.finish(now, &mut events);
-            }
-            part.counts.add(&shard.counts());
-            self.usual = events.len();
-            let (events, late, samples) = (events.into_vec(), late.into_vec(), shard.samples());
-            part.shards.push(ShardOutput { index: *index, events, late, samples, behind });
+    fn work(&mut self, job: &Arc<Job<'m>>, unlocks: Vec<Unlock>) -> (ShardOutput, FlowCounts) {
+        let (mut events, mut late) = (Events::with_capacity(self.usual), Events::new());
+        if let Some(keys) = &job.keys {
+            self.shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
         }
-        part
+        for unlock in unlocks {
+            self.shard.unlock(unlock.found.token, unlock.found, &mut late);
+        }
+        if job.batch.is_some() {
+            self.backlog.push_back((Arc::clone(job), 0));
+        }
+        let behind = self.read(job.until, &mut events);
+        if let Some(now) = job.tick.filter(|_| behind.is_none()) {
+            self.shard.tick(now, &mut events);
+        }
+        if let Some(now) = job.finish {
+            self.shard.finish(now, &mut events);
+        }
+        self.usual = events.len();
+        let (events, late, samples) = (events.into_vec(), late.into_vec(), self.shard.samples());
+        (ShardOutput { index: self.index, events, late, samples, behind }, self.shard.counts())
     }
 }
 
-/// A thread and the way to it.
-struct Thread<'m> {
-    jobs: SyncSender<(Arc<Job<'m>>, Vec<Unlock>)>,
-    parts: Receiver<Part>,
+/// A job of one shard.
+struct Unit<'m> {
+    shard: usize,
+    /// The number of the job.
+    number: u64,
+    job: Arc<Job<'m>>,
+    unlocks: Vec<Unlock>,
 }
 
-/// All shards, on the caller's thread or on several.
+/// A job that was sent, and what came of it so far.
+struct Sent<'m> {
+    job: Arc<Job<'m>>,
+    /// Shards that have not done it.
+    left: usize,
+    shards: Vec<ShardOutput>,
+    counts: FlowCounts,
+}
+
+/// What is to be done and what was done.
+struct Queue<'m> {
+    /// Every shard that no thread is at.
+    idle: Vec<Option<Box<Bench<'m>>>>,
+    units: VecDeque<Unit<'m>>,
+    sent: VecDeque<Sent<'m>>,
+    /// The number of the first in `sent`.
+    first: u64,
+    /// No more jobs come, or a thread has panicked.
+    closed: bool,
+}
+
+impl<'m> Queue<'m> {
+    /// The first thing that can be done now.
+    fn next(&mut self) -> Option<(Unit<'m>, Box<Bench<'m>>)> {
+        let Self { idle, units, .. } = self;
+        let at = units.iter().position(|unit| idle.get(unit.shard).is_some_and(Option::is_some))?;
+        let unit = units.remove(at)?;
+        let bench = idle.get_mut(unit.shard)?.take()?;
+        Some((unit, bench))
+    }
+
+    /// A thing was done; whether it was the last of its job.
+    fn done(&mut self, number: u64, bench: Box<Bench<'m>>, output: ShardOutput, counts: &FlowCounts) -> bool {
+        if let Some(place) = self.idle.get_mut(bench.index) {
+            *place = Some(bench);
+        }
+        let sent = usize::try_from(number - self.first).ok().and_then(|at| self.sent.get_mut(at));
+        sent.is_some_and(|sent| {
+            sent.shards.push(output);
+            sent.counts.add(counts);
+            sent.left -= 1;
+            sent.left == 0
+        })
+    }
+}
+
+/// What the threads share.
+struct Pool<'m> {
+    queue: Mutex<Queue<'m>>,
+    /// There is more to do.
+    more: Condvar,
+    /// A job was done.
+    done: Condvar,
+}
+
+impl<'m> Pool<'m> {
+    fn lock(&self) -> MutexGuard<'_, Queue<'m>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does one thing, and gives the queue as it is then; `None`: there is nothing that could be done now.
+    fn step<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>) -> (MutexGuard<'p, Queue<'m>>, bool) {
+        let Some((Unit { number, job, unlocks, .. }, mut bench)) = queue.next() else { return (queue, false) };
+        drop(queue);
+        let (output, counts) = bench.work(&job, unlocks);
+        drop(job);
+        let mut queue = self.lock();
+        if queue.done(number, bench, output, &counts) {
+            self.done.notify_all();
+        }
+        (queue, true)
+    }
+
+    /// Works until no more jobs come.
+    fn serve(&self) {
+        let mut queue = self.lock();
+        loop {
+            let did;
+            (queue, did) = self.step(queue);
+            if !did {
+                if queue.closed {
+                    return;
+                }
+                queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.more.notify_all();
+        self.done.notify_all();
+    }
+}
+
+/// Closes the pool when a thread ends: before its end that is a panic, which the scope passes on.
+struct Closing<'m>(Arc<Pool<'m>>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// All shards, on the caller's thread and on as many others as are wanted.
 pub(super) struct Workers<'m> {
     counts: FlowCounts,
-    inline: Option<Lane<'m>>,
-    done: VecDeque<(Vec<Part>, Arc<Job<'m>>)>,
-    threads: Vec<Thread<'m>>,
-    sent: VecDeque<Arc<Job<'m>>>,
+    pool: Closing<'m>,
+    alone: bool,
+    in_flight: usize,
+    next: u64,
 }
 
 impl<'m> Workers<'m> {
-    /// Starts `threads` threads; with 1 the caller's does the work.
+    /// Starts the threads: the caller's is one of `threads`.
     pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, threads: usize, limits: &Arc<Limits>) -> Self
     where
         'm: 'scope,
     {
-        let threads = threads.clamp(1, Limits::SHARDS);
-        let mut lanes: Vec<Lane<'m>> =
-            (0..threads).map(|_| Lane { shards: Vec::new(), enough: limits.events, usual: 0 }).collect();
-        for index in 0..Limits::SHARDS {
-            if let Some(lane) = lanes.get_mut(index % threads) {
-                lane.shards.push(Bench { index, shard: Shard::new(Arc::clone(limits)), backlog: VecDeque::new() });
-            }
-        }
-        let mut this = Self {
-            counts: FlowCounts::default(),
-            inline: None,
-            done: VecDeque::new(),
-            threads: Vec::new(),
-            sent: VecDeque::new(),
+        let bench = |index| Bench {
+            index,
+            shard: Shard::new(Arc::clone(limits)),
+            backlog: VecDeque::new(),
+            enough: limits.events,
+            usual: 0,
         };
-        if threads == 1 {
-            this.inline = lanes.pop();
-            return this;
+        let idle = (0..Limits::SHARDS).map(|index| Some(Box::new(bench(index)))).collect();
+        let queue = Queue { idle, units: VecDeque::new(), sent: VecDeque::new(), first: 0, closed: false };
+        let pool = Arc::new(Pool { queue: Mutex::new(queue), more: Condvar::new(), done: Condvar::new() });
+        let others = threads.clamp(1, Limits::SHARDS) - 1;
+        for _ in 0..others {
+            let pool = Closing(Arc::clone(&pool));
+            scope.spawn(move || pool.0.serve());
         }
-        for mut lane in lanes {
-            let (jobs, inbox) = sync_channel::<(Arc<Job<'m>>, Vec<Unlock>)>(LAG + 1);
-            let (outbox, parts) = sync_channel(LAG + 1);
-            scope.spawn(move || {
-                while let Ok((job, unlocks)) = inbox.recv() {
-                    let part = lane.work(&job, unlocks);
-                    drop(job);
-                    if outbox.send(part).is_err() {
-                        return;
-                    }
-                }
-            });
-            this.threads.push(Thread { jobs, parts });
-        }
-        this
+        Self { counts: FlowCounts::default(), pool: Closing(pool), alone: others == 0, in_flight: 0, next: 0 }
     }
 
     /// Hands a job to every shard, and each key found late to its own.
     pub(super) fn send(&mut self, job: Job<'m>, mut unlocks: Vec<Unlock>) {
-        let job = Arc::new(job);
-        if let Some(lane) = &mut self.inline {
-            let part = lane.work(&job, unlocks);
-            self.done.push_back((vec![part], job));
-            return;
+        let pool = &*self.pool.0;
+        let (job, number) = (Arc::new(job), self.next);
+        self.next += 1;
+        self.in_flight += 1;
+        let mut queue = pool.lock();
+        for shard in 0..Limits::SHARDS {
+            let unlocks = unlocks.extract_if(.., |unlock| unlock.shard == shard).collect();
+            queue.units.push_back(Unit { shard, number, job: Arc::clone(&job), unlocks });
         }
-        let threads = self.threads.len();
-        for (index, thread) in self.threads.iter().enumerate() {
-            let own = unlocks.extract_if(.., |unlock| unlock.shard % threads == index).collect();
-            // A thread ends before the channel is dropped only if it panicked, which the scope passes on.
-            let _ = thread.jobs.send((Arc::clone(&job), own));
+        let shards = Vec::with_capacity(Limits::SHARDS);
+        queue.sent.push_back(Sent { job, left: Limits::SHARDS, shards, counts: FlowCounts::default() });
+        if self.alone {
+            // While the batch is in the processor's caches.
+            let mut did = true;
+            while did {
+                (queue, did) = pool.step(queue);
+            }
+        } else {
+            drop(queue);
+            pool.more.notify_all();
         }
-        self.sent.push_back(job);
     }
 
     /// Jobs whose output was not taken yet.
-    pub(super) fn in_flight(&self) -> usize {
-        self.done.len() + self.sent.len()
+    pub(super) const fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// The output of the oldest job.
     pub(super) fn receive(&mut self) -> Option<Output<'m>> {
-        let (parts, job) = match self.sent.pop_front() {
-            Some(job) => (self.threads.iter().filter_map(|thread| thread.parts.recv().ok()).collect(), job),
-            None => self.done.pop_front()?,
-        };
-        self.counts = FlowCounts::default();
-        let mut shards = Vec::with_capacity(Limits::SHARDS);
-        for part in parts {
-            self.counts.add(&part.counts);
-            shards.extend(part.shards);
+        let pool = &*self.pool.0;
+        let mut queue = pool.lock();
+        while queue.sent.front()?.left > 0 {
+            let did;
+            (queue, did) = pool.step(queue);
+            if !did && queue.sent.front()?.left > 0 {
+                if queue.closed {
+                    return None;
+                }
+                queue = pool.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
         }
-        shards.sort_by_key(|shard: &ShardOutput| shard.index);
+        let Sent { job, mut shards, counts, .. } = queue.sent.pop_front()?;
+        queue.first += 1;
+        // A shard that this thread was at may have more to do.
+        let more = !queue.units.is_empty();
+        drop(queue);
+        if more {
+            pool.more.notify_one();
+        }
+        self.in_flight -= 1;
+        self.counts = counts;
+        shards.sort_unstable_by_key(|shard: &ShardOutput| shard.index);
         let now = job.batch.as_ref().map(|batch| batch.now).or(job.tick);
         Some(Output { shards, now, batch: Arc::into_inner(job).and_then(|job| job.batch) })
     }
