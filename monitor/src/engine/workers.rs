@@ -169,7 +169,8 @@ impl<'m> Queue<'m> {
         if let Some(place) = self.idle.get_mut(bench.index) {
             *place = Some(bench);
         }
-        let sent = usize::try_from(number - self.first).ok().and_then(|at| self.sent.get_mut(at));
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        let sent = at.and_then(|at| self.sent.get_mut(at));
         sent.is_some_and(|sent| {
             sent.shards.push(output);
             sent.counts.add(counts);
@@ -309,7 +310,7 @@ impl<'m> Workers<'m> {
             (queue, did) = pool.step(queue);
             if !did && queue.sent.front()?.left > 0 {
                 if queue.closed {
-                    return None;
+                    break; // A thread has panicked: what there is keeps the caller going until the scope passes that on.
                 }
                 queue = pool.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
