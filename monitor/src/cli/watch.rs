@@ -60,8 +60,9 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     desk.sum_up(Outputs::open(&options.summary)?);
     let (board, publisher) = Board::new(Snapshot::default());
     let server = bound.serve(board)?;
+    let scheme = if server.secure() { "https" } else { "http" };
     for address in server.addresses() {
-        complain(&format!("metrics and status page on http://{address}/"));
+        complain(&format!("metrics and status page on {scheme}://{address}/"));
     }
     let plan = Plan {
         threads: options.threads,
@@ -75,6 +76,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
         publisher: &publisher,
         control: &control,
         reload,
+        warn: &mut complain,
     };
     let (stats, verdict, error) = crate::watch::run(parts, &plan);
     server.stop();

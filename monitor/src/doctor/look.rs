@@ -43,6 +43,8 @@ pub(super) fn look(patient: &Patient<'_>, report: &mut Report) {
         publisher: &publisher,
         control: &control,
         reload: &mut Never,
+        // The checks of the key logs say it.
+        warn: &mut |_| {},
     };
     let settings = Settings { window: options.window, servers: options.servers.clone() };
     let plan = Plan { threads: options.threads, settings, limits: options.limits.clone() };

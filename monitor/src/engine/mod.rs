@@ -182,6 +182,8 @@ impl<'m> Engine<'m> {
         if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
             let (start, end) = self.span.unwrap_or((first.time, last.time));
             self.span = Some((start.min(first.time), end.max(last.time)));
+            // The verdict tells packets without connections from no packets at all.
+            self.detector.stats_mut().span = self.span;
             let mut segments = self.spare.pop().unwrap_or_default();
             self.decoder.decode(packets, &mut segments);
             self.send(Job { batch: Some(segments), ..Job::default() });

@@ -9,6 +9,7 @@ mod options;
 pub mod privileges;
 mod system;
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::config::Changes;
 use crate::engine::{Engine, KeyFeed, Keys, Plan};
 use crate::model::{PacketBatch, Stats, Time, Verdict};
 use crate::source::SourceError;
-use crate::source::keylogs::{KeyLogNews, KeyLogs};
+use crate::source::keylogs::{KeyLogHealth, KeyLogNews, KeyLogs};
 use crate::source::live::LiveSource;
 use clock::Clock;
 
@@ -46,6 +47,8 @@ pub struct Parts<'r> {
     pub control: &'r Control,
     /// Reads the configuration again.
     pub reload: &'r mut dyn Reload,
+    /// Tells the operator something, in one line.
+    pub warn: &'r mut dyn FnMut(&str),
 }
 
 /// Reads the configuration of a live run again.
@@ -67,6 +70,7 @@ pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError
             number: 0,
             published: Time::default(),
             reload_error: None,
+            exposed: Vec::new(),
             feeds: Vec::new(),
             engine,
             clock,
@@ -92,6 +96,8 @@ struct Run<'r> {
     published: Time,
     /// What the last reload left undone.
     reload_error: Option<String>,
+    /// Key logs that others may read, once told.
+    exposed: Vec<PathBuf>,
 }
 
 impl Run<'_> {
@@ -169,8 +175,21 @@ impl Run<'_> {
         });
     }
 
+    /// Warns of key logs that others may read, of each once.
+    fn warn_of_exposed(&mut self, logs: &[KeyLogHealth]) {
+        for log in logs.iter().filter(|log| log.exposed && !self.exposed.contains(&log.path)).collect::<Vec<_>>() {
+            let path = log.path.display();
+            (self.parts.warn)(&format!(
+                "others may read the key log {path}, and with it the traffic: chmod go-rwx {path}"
+            ));
+            self.exposed.push(log.path.clone());
+        }
+    }
+
     fn publish(&mut self, running: bool) {
         self.number += 1;
+        let keylogs = self.parts.keylogs.health();
+        self.warn_of_exposed(&keylogs);
         let interfaces = self.parts.source.health();
         let stats = self.engine.stats();
         let history = self.parts.desk.history();
@@ -186,7 +205,7 @@ impl Run<'_> {
             stats,
             verdict: Some(self.engine.verdict()),
             interfaces,
-            keylogs: self.parts.keylogs.health(),
+            keylogs,
             streams: self.parts.desk.streams(),
             flows: *self.engine.flows(),
             delay: self.parts.desk.delay().clone(),
