@@ -8,11 +8,17 @@ mod compression;
 mod feed;
 mod mapped;
 mod merge;
+#[cfg(feature = "ebpf")]
+mod object;
 mod opened;
 mod pcap;
 mod pcapng;
 mod prescan;
+#[cfg(feature = "ebpf")]
+pub mod probe;
 mod step;
+#[cfg(feature = "ebpf")]
+pub mod tap;
 #[cfg(test)]
 mod tests;
 
