@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod detect;
+pub mod engine;
 pub mod flow;
 pub mod limits;
 pub mod model;
@@ -11,3 +12,5 @@ pub mod packet;
 pub mod replay;
 pub mod sink;
 pub mod source;
+pub mod watch;
+pub mod web;

@@ -11,6 +11,9 @@ pub fn path() -> &'static Path {
         let folder = std::env::current_exe().expect("a path").ancestors().nth(2).expect("target/PROFILE").to_owned();
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "h2watch", "--bin", "h2watch"]);
+        if cfg!(feature = "pcap") {
+            build.args(["--features", "pcap"]);
+        }
         if folder.ends_with("release") {
             build.arg("--release");
         }

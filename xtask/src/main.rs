@@ -14,6 +14,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  setup                   installs what builds and tests use (as root on Debian)
   test                    installs what the tests use, runs all tests, counts passed, failed and skipped
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        ["setup"] => {
+            test::set_up();
+            Ok(())
+        }
         ["test"] => test::run(),
         ["fuzz", seconds] => fuzz::run(seconds, None),
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),

@@ -1,14 +1,22 @@
 //! `cargo xtask test`: installs what the tests use, runs all of them, and counts what was skipped.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Programs that tests use, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 2] = [("tshark", "tshark"), ("promtool", "prometheus")];
+const TOOLS: &[(&str, &str)] = &[("tshark", "tshark"), ("promtool", "prometheus")];
 
-/// Installs the tools that are missing where that can be done without asking: as root, with apt.
-fn set_up() {
-    let missing: Vec<&str> = TOOLS.iter().filter(|(tool, _)| !is_there(tool)).map(|&(_, package)| package).collect();
+/// Where libpcap's headers are.
+const LIBPCAP: &str = "/usr/include/pcap/pcap.h";
+
+/// Installs what builds and tests use and is missing, where that can be done without asking: as root, with apt.
+pub fn set_up() {
+    let mut missing: Vec<&str> =
+        TOOLS.iter().filter(|(tool, _)| !is_there(tool)).map(|&(_, package)| package).collect();
+    if !Path::new(LIBPCAP).exists() {
+        missing.push("libpcap-dev");
+    }
     if missing.is_empty() {
         return;
     }
@@ -67,8 +75,16 @@ impl Counts {
 /// Runs every test.
 pub fn run() -> Result<(), String> {
     set_up();
+    let features: &[&str] = if Path::new(LIBPCAP).exists() {
+        &["--features", "h2watch-tests/pcap"]
+    } else {
+        println!("no libpcap: live capture is not built, and its tests are skipped");
+        &[]
+    };
     let mut child = Command::new("cargo")
-        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(features)
+        .args(["--", "--show-output"])
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot run cargo test: {error}"))?;

@@ -17,6 +17,31 @@ pub(super) enum Command {
     /// Read captures, and report every HTTP/2 reset and what became of its request
     #[command(after_long_help = AFTER_HELP)]
     Replay(ReplayArgs),
+    /// Run beside the origin: capture live, and serve metrics and a status page
+    Watch(WatchArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct WatchArgs {
+    /// Interface to capture on; may be given more than once; `any` is all of them
+    #[arg(long, short, required = true, value_name = "NAME")]
+    pub(super) interface: Vec<String>,
+
+    /// What to capture, in libpcap's language
+    #[arg(long, value_name = "FILTER")]
+    pub(super) filter: Option<String>,
+
+    /// TLS keys in the NSS key log format, followed as they grow: a file, a directory or a named pipe
+    #[arg(long, value_name = "FILE")]
+    pub(super) keylog: Vec<PathBuf>,
+
+    /// Where metrics and the status page are served
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9872")]
+    pub(super) listen: Vec<std::net::SocketAddr>,
+
+    /// Write every finding as a line of JSON (schema h2watch/1); `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\

@@ -5,6 +5,7 @@ mod exit;
 mod options;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -26,20 +27,31 @@ use crate::source::OpenedInputs;
 #[must_use]
 pub fn run() -> ExitCode {
     match parse(std::env::args_os()) {
-        Ok(options) => replay(&options).into(),
+        Ok(Job::Replay(options)) => replay(&options).into(),
+        Ok(Job::Watch(options)) => watch::run(&options).into(),
         Err(exit) => exit.into(),
     }
 }
 
+/// What a command line asks for.
+#[derive(Debug)]
+enum Job {
+    Replay(ReplayOptions),
+    Watch(Box<crate::watch::Options>),
+}
+
 /// The meaning of a command line. What clap answers itself (help, version, errors) is printed.
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<ReplayOptions, Exit> {
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let cli = args::Cli::try_parse_from(args).map_err(|answer| {
         // A closed standard output is no reason to fail.
         let _ = answer.print();
         if answer.use_stderr() { Exit::Usage } else { Exit::Nothing }
     })?;
-    let args::Command::Replay(args) = cli.command;
-    ReplayOptions::from_args(args).map_err(|message| {
+    let job = match cli.command {
+        args::Command::Replay(args) => ReplayOptions::from_args(args).map(Job::Replay),
+        args::Command::Watch(args) => Ok(Job::Watch(Box::new(watch::options(args)))),
+    };
+    job.map_err(|message| {
         complain(&message);
         Exit::Usage
     })

@@ -15,7 +15,9 @@ fn args(line: &[&str]) -> Vec<OsString> {
 
 /// The options, or the message of flags that make no sense together.
 fn options(line: &[&str]) -> Result<ReplayOptions, String> {
-    let Command::Replay(raw) = Cli::try_parse_from(args(line)).expect("valid flags").command;
+    let Command::Replay(raw) = Cli::try_parse_from(args(line)).expect("valid flags").command else {
+        panic!("not a replay")
+    };
     ReplayOptions::from_args(raw)
 }
 

@@ -51,6 +51,24 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// Moves every time in it: `ahead` nanoseconds later, wrapping.
+    pub fn shift(&mut self, ahead: u64) {
+        let by = |time: &mut Time| time.0 = time.0.wrapping_add(ahead);
+        match self {
+            Self::Reset(finding) => by(&mut finding.time),
+            Self::Case(finding) => {
+                by(&mut finding.time);
+                by(&mut finding.began);
+            }
+            Self::OriginError(finding) => by(&mut finding.time),
+            Self::Suspected(finding) => by(&mut finding.time),
+            Self::Dark(finding) => by(&mut finding.time),
+            Self::Gap { time, .. } | Self::Anomaly { time, .. } => by(time),
+        }
+    }
+}
+
 /// Which frame reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Frame {

@@ -7,6 +7,7 @@ mod printable;
 mod progress;
 #[cfg(test)]
 mod samples;
+pub mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;

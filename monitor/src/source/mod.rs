@@ -6,6 +6,8 @@
 mod capture;
 mod compression;
 mod feed;
+pub mod keylogs;
+pub mod live;
 mod mapped;
 mod merge;
 #[cfg(feature = "ebpf")]

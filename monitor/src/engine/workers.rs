@@ -29,8 +29,16 @@ pub(super) struct Job<'m> {
     pub(super) batch: Option<SegmentBatch<'m>>,
     /// The last packet whose segments may be read.
     pub(super) until: u64,
+    /// The time up to which everything was sent, where the source is quiet.
+    pub(super) tick: Option<Time>,
     /// The input has ended.
     pub(super) finish: Option<Time>,
+}
+
+impl Default for Job<'_> {
+    fn default() -> Self {
+        Self { keys: None, batch: None, until: u64::MAX, tick: None, finish: None }
+    }
 }
 
 /// What a step gave.
@@ -38,7 +46,7 @@ pub(super) struct Job<'m> {
 pub(super) struct Output<'m> {
     /// Of each shard.
     pub(super) shards: Vec<ShardOutput>,
-    /// The latest time of the batch.
+    /// The latest time of the batch, or the time up to which everything was sent.
     pub(super) now: Option<Time>,
     /// The batch, to be used again.
     pub(super) batch: Option<SegmentBatch<'m>>,
@@ -120,6 +128,9 @@ impl<'m> Lane<'m> {
             }
             let behind = bench.read(job.until, self.enough, &mut events);
             let Bench { index, shard, .. } = bench;
+            if let Some(now) = job.tick.filter(|_| behind.is_none()) {
+                shard.tick(now, &mut events);
+            }
             if let Some(now) = job.finish {
                 shard.finish(now, &mut events);
             }
@@ -224,12 +235,12 @@ impl<'m> Workers<'m> {
             shards.extend(part.shards);
         }
         shards.sort_by_key(|shard: &ShardOutput| shard.index);
-        let now = job.batch.as_ref().map(|batch| batch.now);
+        let now = job.batch.as_ref().map(|batch| batch.now).or(job.tick);
         Some(Output { shards, now, batch: Arc::into_inner(job).and_then(|job| job.batch) })
     }
 
     /// Counts of all shards at the last output.
-    pub(super) fn counts(&self) -> &FlowCounts {
+    pub(super) const fn counts(&self) -> &FlowCounts {
         &self.counts
     }
 }

@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tls_tap::keylog::Counts;
 use tls_tap::{KeyLog, KeyStore};
 use zeroize::Zeroizing;
 
@@ -19,6 +20,23 @@ pub(super) struct NewKeys {
     pub(super) store: Arc<KeyStore>,
     /// The client randoms of those that are new.
     pub(super) randoms: Arc<[[u8; 32]]>,
+}
+
+/// A key log on its way in.
+#[derive(Debug)]
+pub struct KeyFeed {
+    name: String,
+    log: KeyLog,
+    /// What of its counts was added to those of the run.
+    told: Counts,
+}
+
+impl KeyFeed {
+    /// At the beginning of a key log; `name` is told with the numbers of malformed lines.
+    #[must_use]
+    pub fn new(name: String) -> Self {
+        Self { name, log: KeyLog::new(), told: Counts::default() }
+    }
 }
 
 /// The key material of a run: from key log files, and from Decryption Secrets Blocks.
@@ -42,7 +60,7 @@ impl Keys {
     /// The file cannot be opened or read.
     pub fn file(&mut self, path: &Path) -> io::Result<()> {
         let mut file = File::open(path)?;
-        let mut log = KeyLog::new();
+        let mut feed = KeyFeed::new(path.display().to_string());
         let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
         loop {
             let count = match file.read(&mut buffer) {
@@ -53,9 +71,9 @@ impl Keys {
             if count == 0 {
                 break;
             }
-            log.push(buffer.get(..count).unwrap_or_default(), &mut self.store);
+            self.feed(&mut feed, buffer.get(..count).unwrap_or_default());
         }
-        self.finish(log, &path.display().to_string());
+        self.end(&mut feed);
         Ok(())
     }
 
@@ -69,22 +87,36 @@ impl Keys {
 
     /// Takes the text of a Decryption Secrets Block.
     pub fn block(&mut self, text: &[u8]) {
-        let mut log = KeyLog::new();
-        log.push(text, &mut self.store);
-        self.finish(log, "Decryption Secrets Block");
+        let mut feed = KeyFeed::new("Decryption Secrets Block".to_owned());
+        self.feed(&mut feed, text);
+        self.end(&mut feed);
     }
 
-    fn finish(&mut self, mut log: KeyLog, name: &str) {
-        log.finish(&mut self.store);
-        let counts = log.counts();
-        self.stats.secrets += counts.secrets;
-        self.stats.holes += counts.nul_bytes;
-        self.stats.malformed.1 += counts.malformed;
-        for line in &counts.malformed_lines {
+    /// Takes the next bytes of a key log that grows.
+    pub fn feed(&mut self, feed: &mut KeyFeed, bytes: &[u8]) {
+        feed.log.push(bytes, &mut self.store);
+        self.told(feed);
+    }
+
+    /// The key log has ended, or was replaced: what stands in it is complete, and what comes next is a new one.
+    pub fn end(&mut self, feed: &mut KeyFeed) {
+        feed.log.finish(&mut self.store);
+        self.told(feed);
+        (feed.log, feed.told) = (KeyLog::new(), Counts::default());
+    }
+
+    /// Adds what a key log's counts have grown by.
+    fn told(&mut self, feed: &mut KeyFeed) {
+        let counts = feed.log.counts();
+        self.stats.secrets += counts.secrets - feed.told.secrets;
+        self.stats.holes += counts.nul_bytes - feed.told.nul_bytes;
+        self.stats.malformed.1 += counts.malformed - feed.told.malformed;
+        for line in counts.malformed_lines.iter().skip(feed.told.malformed_lines.len()) {
             if self.stats.malformed.0.len() < TOLD {
-                self.stats.malformed.0.push(format!("{name}: line {line}"));
+                self.stats.malformed.0.push(format!("{}: line {line}", feed.name));
             }
         }
+        feed.told = counts.clone();
     }
 
     /// What is new since the last call; `None` when nothing is.
@@ -94,6 +126,11 @@ impl Keys {
             randoms: self.store.randoms_since(since).copied().collect(),
             store: Arc::new(self.store.clone()),
         })
+    }
+
+    /// There is something new since the last [`take_new`](Self::take_new).
+    pub(super) const fn are_new(&self) -> bool {
+        self.shared != self.store.generation()
     }
 
     /// There are secrets for this connection.

@@ -1,0 +1,310 @@
+//! The pipeline as one thing: packets and keys in, findings and counts out, on one thread or several, with the same result.
+//!
+//! Batches go through in a fixed rhythm: batch `n` is sent, then the output of batch `n - LAG` is taken. What an output gives rise
+//! to (keys found late) therefore reaches the shards at the same place in the capture however many threads there are. A live run
+//! breaks the rhythm where the wire is quiet: it [settles](Engine::settle), so that nothing waits for packets that may not come.
+
+mod keys;
+mod merge;
+mod recent;
+mod waiting;
+mod workers;
+
+use std::sync::Arc;
+use std::thread::Scope;
+use std::time::Duration;
+
+use tls_tap::late::Search;
+
+use crate::detect::{Detector, Settings};
+use crate::flow::FlowCounts;
+use crate::limits::Limits;
+use crate::model::{Event, Finding, PacketBatch, SegmentBatch, Stats, Time, Verdict};
+use crate::packet::Decoder;
+use keys::NewKeys;
+pub use keys::{KeyFeed, Keys};
+use recent::Recent;
+use waiting::Waiting;
+use workers::{Job, Output, Unlock, Workers};
+
+/// Batches in flight between the reader and the output; fewer than a source keeps readable.
+pub const LAG: usize = 2;
+
+/// Trials of the joined-late search at each batch; what is left of the budget is spent when the input has ended.
+const TRIALS_A_BATCH: u64 = 1 << 22;
+
+/// Without packets the clock of the flows goes on this often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Packets by which shards may be ahead of one that has stopped.
+const AHEAD: u64 = 256;
+
+/// What a run needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Threads that work on flows; 1 runs everything on the caller's.
+    pub threads: usize,
+    /// What `detect` is set to.
+    pub settings: Settings,
+    /// Every cap.
+    pub limits: Limits,
+}
+
+/// Takes what a run finds.
+pub trait Listener {
+    /// A finding, in order.
+    fn finding(&mut self, finding: &Finding);
+
+    /// An event, before `detect` has it.
+    fn event(&mut self, event: &Event) {
+        let _ = event;
+    }
+
+    /// How many bytes of the input are done.
+    fn progress(&mut self, done: u64) {
+        let _ = done;
+    }
+}
+
+/// The pipeline between sources and sinks.
+pub struct Engine<'m> {
+    workers: Workers<'m>,
+    decoder: Decoder,
+    detector: Detector,
+    search: Search,
+    keys: Keys,
+    /// The shard of each flow that the search has samples of.
+    shards: Recent<usize>,
+    unlocks: Vec<Unlock>,
+    findings: Vec<Finding>,
+    span: Option<(Time, Time)>,
+    lost: u64,
+    matched: u64,
+    /// Connections of which the late search found a secret.
+    found_late: Recent<()>,
+    found: u64,
+    spare: Vec<SegmentBatch<'m>>,
+    waiting: Waiting,
+    /// Events of shards that are ahead of others, by shard.
+    ahead: Vec<Vec<(u64, Event)>>,
+    /// The first packet that a shard had still to read at the last output.
+    behind: Option<u64>,
+    /// The latest time of a batch that was not read to its end.
+    reached: Option<Time>,
+    /// When the run was last settled.
+    settled: Time,
+}
+
+impl<'m> Engine<'m> {
+    /// Starts the threads of a run in `scope`.
+    pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan) -> Self
+    where
+        'm: 'scope,
+    {
+        let limits = Arc::new(plan.limits.clone());
+        Self {
+            workers: Workers::start(scope, plan.threads, &limits),
+            decoder: Decoder::new(&limits),
+            detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
+            search: Search::new(limits.late_trials),
+            keys,
+            shards: Recent::default(),
+            unlocks: Vec::new(),
+            findings: Vec::new(),
+            span: None,
+            lost: 0,
+            matched: 0,
+            found_late: Recent::default(),
+            found: 0,
+            spare: Vec::new(),
+            waiting: Waiting::default(),
+            ahead: Vec::new(),
+            behind: None,
+            reached: None,
+            settled: Time::default(),
+        }
+    }
+
+    /// The keys of the run: what is added reaches the flows with the next packets, or when the run settles.
+    pub const fn keys_mut(&mut self) -> &mut Keys {
+        &mut self.keys
+    }
+
+    fn new_keys(&mut self) -> Option<NewKeys> {
+        let keys = self.keys.take_new()?;
+        self.search.add_keys(&keys.store);
+        Some(keys)
+    }
+
+    fn send(&mut self, job: Job<'m>) {
+        let keys = self.new_keys();
+        // While a shard is behind, the others go on with what is close to it only.
+        let until = self.behind.map_or(u64::MAX, |first| first.saturating_add(AHEAD));
+        self.workers.send(Job { keys, until, ..job }, std::mem::take(&mut self.unlocks));
+    }
+
+    /// Takes the next packets of the source, and what came between them.
+    pub fn packets(&mut self, packets: &mut PacketBatch<'m>, listener: &mut dyn Listener) {
+        self.lost = self.lost.saturating_add(packets.lost);
+        for text in packets.secrets.drain(..) {
+            self.keys.block(&text);
+        }
+        if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
+            let (start, end) = self.span.unwrap_or((first.time, last.time));
+            self.span = Some((start.min(first.time), end.max(last.time)));
+            let mut segments = self.spare.pop().unwrap_or_default();
+            self.decoder.decode(packets, &mut segments);
+            self.send(Job { batch: Some(segments), ..Job::default() });
+            self.take_outputs(LAG, TRIALS_A_BATCH, listener);
+            self.catch_up(LAG, listener);
+        }
+    }
+
+    /// Hears everything that was sent, lets late keys take effect, and lets the clock go on: `now` is a time up to which the source has
+    /// given every packet.
+    pub fn settle(&mut self, now: Time, listener: &mut dyn Listener) {
+        self.take_outputs(0, TRIALS_A_BATCH, listener);
+        let waits = self.behind.is_some() || !self.unlocks.is_empty() || !self.waiting.is_idle() || self.keys.are_new();
+        if !waits && now.since(self.settled) < TICK {
+            return;
+        }
+        self.settled = now;
+        self.send(Job { tick: Some(now), ..Job::default() });
+        self.take_outputs(0, TRIALS_A_BATCH, listener);
+        self.catch_up(0, listener);
+    }
+
+    /// Takes outputs until `leave` are in flight.
+    fn take_outputs(&mut self, leave: usize, trials: u64, listener: &mut dyn Listener) {
+        while self.workers.in_flight() > leave {
+            let Some(output) = self.workers.receive() else { return };
+            self.output(output, trials, listener);
+        }
+    }
+
+    /// Lets shards that have stopped read on to the end of what they have.
+    fn catch_up(&mut self, leave: usize, listener: &mut dyn Listener) {
+        while self.behind.is_some() {
+            self.send(Job::default());
+            self.take_outputs(leave, TRIALS_A_BATCH, listener);
+        }
+    }
+
+    fn output(&mut self, output: Output<'m>, trials: u64, listener: &mut dyn Listener) {
+        self.reached = self.reached.max(output.now);
+        self.behind = output.shards.iter().filter_map(|shard| shard.behind).min();
+        let now = if self.behind.is_none() { self.reached.take() } else { None };
+        let blind = output.shards.iter().any(|shard| !shard.samples.flows.is_empty());
+        let (mut in_order, mut late, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        for shard in output.shards {
+            in_order.push(shard.events);
+            late.extend(shard.late.into_iter().map(|(_, event)| event));
+            samples.push(shard.samples);
+        }
+        let in_order = merge::before(self.behind, &mut self.ahead, in_order);
+        if self.waiting.is_idle() && late.is_empty() && !blind {
+            merge::in_order(in_order, |event| self.hear(event, listener));
+            self.decide(now, listener);
+        } else {
+            let mut events = Vec::new();
+            merge::in_order(in_order, |event| events.push(event));
+            self.waiting.add(events, now, late, blind);
+        }
+        self.spare.extend(output.batch);
+        while let Some((events, now)) = self.waiting.due() {
+            events.into_iter().for_each(|event| self.hear(event, listener));
+            self.decide(now, listener);
+        }
+        for (shard, samples) in samples.into_iter().enumerate() {
+            for random in &samples.claims {
+                self.matched += u64::from(self.keys.has(random));
+                self.search.claim(random);
+            }
+            for (token, side, samples) in samples.flows {
+                self.shards.insert(token, shard);
+                self.search.add_flow(token, side, samples);
+            }
+        }
+        self.search(trials);
+    }
+
+    fn hear(&mut self, event: Event, listener: &mut dyn Listener) {
+        listener.event(&event);
+        self.detector.event(event, &mut self.findings);
+    }
+
+    fn decide(&mut self, now: Option<Time>, listener: &mut dyn Listener) {
+        if let Some(now) = now {
+            self.detector.advance(now, &mut self.findings);
+        }
+        for finding in self.findings.drain(..) {
+            listener.finding(&finding);
+        }
+    }
+
+    fn search(&mut self, trials: u64) {
+        for found in self.search.step(trials) {
+            if let Some(shard) = self.shards.get(found.token) {
+                self.found += u64::from(self.found_late.get(found.token).is_none());
+                self.found_late.insert(found.token, ());
+                self.unlocks.push(Unlock { shard, found });
+            }
+        }
+    }
+
+    /// Spends what is left of the search's budget, closes every flow, and decides what is open.
+    pub fn end(&mut self, listener: &mut dyn Listener) {
+        self.take_outputs(0, TRIALS_A_BATCH, listener);
+        self.catch_up(0, listener);
+        loop {
+            if self.unlocks.is_empty() {
+                self.search(u64::MAX);
+            }
+            if self.unlocks.is_empty() {
+                break;
+            }
+            self.send(Job::default());
+            self.take_outputs(0, TRIALS_A_BATCH, listener);
+        }
+        let now = self.span.map_or_else(Time::default, |(_, last)| last);
+        self.send(Job { finish: Some(now), ..Job::default() });
+        self.take_outputs(0, 0, listener);
+        for (events, now) in self.waiting.rest() {
+            events.into_iter().for_each(|event| self.hear(event, listener));
+            self.decide(now, listener);
+        }
+        self.detector.finish(now, &mut self.findings);
+        self.decide(None, listener);
+        self.decoder.finish();
+    }
+
+    /// Every count so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.detector.stats().clone();
+        stats.packets = self.decoder.counts().clone();
+        stats.span = self.span;
+        stats.input.lost = self.lost;
+        self.keys.count(&mut stats.keys);
+        stats.keys.matched = self.matched;
+        stats.keys.found_late = self.found;
+        stats.keys.trials = self.search.trials();
+        stats.keys.exhausted = self.search.exhausted();
+        for (cap, count) in self.workers.counts().capped().into_iter().filter(|&(_, count)| count > 0) {
+            *stats.capped.entry(cap).or_default() += count;
+        }
+        stats
+    }
+
+    /// What flows hold and what was dropped.
+    #[must_use]
+    pub const fn flows(&self) -> &FlowCounts {
+        self.workers.counts()
+    }
+
+    /// What the counts say so far.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.detector.verdict()
+    }
+}

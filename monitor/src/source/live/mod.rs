@@ -1,0 +1,46 @@
+//! Live sources: packets as they come.
+
+#[cfg(feature = "pcap")]
+pub mod pcap;
+
+use std::time::Duration;
+
+use super::SourceError;
+use crate::model::PacketBatch;
+
+/// Yields packets as they are captured. One live source may read several interfaces.
+pub trait LiveSource {
+    /// Clears `batch`, waits up to `wait` for packets, and fills it with those that are there, in time order, within
+    /// [`BATCH_PACKETS`](super::BATCH_PACKETS) and [`BATCH_BYTES`](super::BATCH_BYTES). `Ok(false)`: every packet that was captured
+    /// before the call has been given. `Ok(true)`: there may be more at once.
+    ///
+    /// An interface that goes away is no error: its health says so, and it is opened again when it is back.
+    ///
+    /// # Errors
+    /// The source as a whole has failed and will not come back.
+    fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError>;
+
+    /// How each interface does.
+    fn health(&mut self) -> Vec<InterfaceHealth>;
+}
+
+/// How the capture of one interface does. Counts are since the start of the program, also when the interface was opened again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceHealth {
+    /// Its name.
+    pub name: String,
+    /// What reads it: `pcap` or `tap`.
+    pub kind: &'static str,
+    /// It is being read.
+    pub up: bool,
+    /// Why not, in one line.
+    pub error: Option<String>,
+    /// Packets that passed the filter.
+    pub received: u64,
+    /// Packets that passed the filter and were lost because a buffer of the kernel was full.
+    pub dropped_kernel: u64,
+    /// Packets that the interface or its driver lost.
+    pub dropped_interface: u64,
+    /// Times it was opened again.
+    pub reopened: u64,
+}
