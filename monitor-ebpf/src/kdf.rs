@@ -128,7 +128,6 @@ fn tls13(found: &Found) -> Outcome {
     let kind = match found.label.len {
         12 => match user::read::<[u8; 12]>(found.label.at) {
             Some(label) if label == *b"s hs traffic" => kind::HANDSHAKE,
-            Some(label) if label == *b"s ap traffic" => kind::MASTER,
             Some(_) => return Outcome::Unwanted,
             None => return Outcome::Unread,
         },

@@ -42,14 +42,12 @@ pub struct SecretRecord {
 pub mod kind {
     /// TLS 1.3 Handshake Secret; its name is Hash(ClientHello ‖ ServerHello) (RFC 8446 section 7.1).
     pub const HANDSHAKE: u32 = 1;
-    /// TLS 1.3 Master Secret; its name is Hash(ClientHello … server Finished).
-    pub const MASTER: u32 = 2;
     /// TLS 1.3 Early Secret; its name is Hash(ClientHello).
-    pub const EARLY: u32 = 3;
+    pub const EARLY: u32 = 2;
     /// TLS 1.2 master secret; its name is the server random and the client random.
-    pub const TLS12: u32 = 4;
+    pub const TLS12: u32 = 3;
     /// A line of a key log: a secret, its label, and the client random as its name.
-    pub const LOGGED: u32 = 5;
+    pub const LOGGED: u32 = 4;
 }
 
 /// What the key probes count on each processor.

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use crate::secret::Secret;
 use crate::side::Side;
+use crate::transcripts::{TranscriptName, Transcripts};
 
 /// ClientHello.random: the name of a connection in a key log.
 pub type Random = [u8; 32];
@@ -39,6 +40,10 @@ impl Secrets {
             Kind::Handshake(side) => self.handshake(side),
             Kind::Traffic(side) => self.traffic(side),
         }
+    }
+
+    pub(crate) fn set(&mut self, kind: Kind, secret: Secret) {
+        *self.slot(kind) = Some(secret);
     }
 
     const fn slot(&mut self, kind: Kind) -> &mut Option<Secret> {
@@ -97,6 +102,7 @@ pub struct KeyStore {
     by_random: HashMap<Random, u64, foldhash::fast::RandomState>,
     sessions: Aside<Box<[u8]>>,
     premasters: Aside<[u8; 8]>,
+    transcripts: Transcripts,
     evicted: u64,
 }
 
@@ -123,6 +129,7 @@ impl KeyStore {
             by_random: HashMap::default(),
             sessions: Aside::new(capacity),
             premasters: Aside::new(capacity),
+            transcripts: Transcripts::new(capacity),
             evicted: 0,
         }
     }
@@ -168,6 +175,15 @@ impl KeyStore {
         self.count(|store| store.premasters.insert(encrypted, premaster, &mut store.evicted))
     }
 
+    /// Adds a TLS 1.3 Handshake Secret under Hash(ClientHello ‖ ServerHello), or an Early Secret under Hash(ClientHello) (RFC 8446 sections
+    /// 4.4.1 and 7.1). `true`: it was not known before.
+    pub fn add_transcript(&mut self, transcript: &[u8], secret: Secret) -> bool {
+        let Some(evicted) = self.transcripts.add(transcript, secret, self.generation + 1) else { return false };
+        self.generation += 1;
+        self.evicted += evicted;
+        true
+    }
+
     fn count(&mut self, insert: impl FnOnce(&mut Self) -> bool) -> bool {
         let added = insert(self);
         self.generation += u64::from(added);
@@ -192,6 +208,17 @@ impl KeyStore {
     #[must_use]
     pub fn premaster(&self, encrypted: &[u8; 8]) -> Option<&Secret> {
         self.premasters.by_name.get(encrypted).map(|secret| &**secret)
+    }
+
+    /// The secret that is used with this transcript hash.
+    #[must_use]
+    pub fn transcript(&self, hash: &[u8]) -> Option<&Secret> {
+        self.transcripts.get(hash)
+    }
+
+    /// The transcripts whose secrets were added after this [`generation`](Self::generation).
+    pub fn transcripts_since(&self, generation: u64) -> impl Iterator<Item = &TranscriptName> {
+        self.transcripts.since(generation)
     }
 
     /// Connections that have TLS 1.3 application traffic secrets, in the order in which they were added.
@@ -228,7 +255,10 @@ impl KeyStore {
     /// Nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty() && self.sessions.order.is_empty() && self.premasters.order.is_empty()
+        self.order.is_empty()
+            && self.sessions.order.is_empty()
+            && self.premasters.order.is_empty()
+            && self.transcripts.is_empty()
     }
 
     /// Connections, sessions and premaster secrets that were dropped because the store was full.

@@ -18,7 +18,7 @@ const TOLD: usize = 16;
 pub(super) struct NewKeys {
     /// All keys.
     pub(super) store: Arc<KeyStore>,
-    /// The client randoms of those that are new.
+    /// The client randoms of those that are new, and the transcripts.
     pub(super) randoms: Arc<[[u8; 32]]>,
 }
 
@@ -123,7 +123,7 @@ impl Keys {
     pub(super) fn take_new(&mut self) -> Option<NewKeys> {
         let since = std::mem::replace(&mut self.shared, self.store.generation());
         (self.shared != since).then(|| NewKeys {
-            randoms: self.store.randoms_since(since).copied().collect(),
+            randoms: self.store.randoms_since(since).chain(self.store.transcripts_since(since)).copied().collect(),
             store: Arc::new(self.store.clone()),
         })
     }

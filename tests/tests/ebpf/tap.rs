@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use h2watch::limits::Limits;
 use h2watch::model::{PacketBatch, SegmentBatch, TcpFlags};
 use h2watch::packet::Decoder;
+use h2watch::source::live::LiveSource;
 use h2watch::source::tap::{Filter, Hook, Tap, TapCounts, TapOptions};
 
 /// Bytes that differ everywhere.

@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use attach::Hook;
 pub use filter::Filter;
 
+use super::live::{InterfaceHealth, LiveSource};
 use super::object::{self, failed, lacks};
 use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
 use crate::model::PacketBatch;
@@ -117,6 +118,8 @@ struct Watched {
     problem: Option<String>,
     /// Counted on earlier interfaces of this name.
     before: TapCounts,
+    /// Times the tap was attached.
+    opened: u64,
 }
 
 /// The tap. Dropping it detaches everything.
@@ -193,11 +196,8 @@ impl Tap {
         Ok(tap)
     }
 
-    /// Clears `batch` and fills it with packets that are there, waiting no longer than `wait` for the first.
-    ///
-    /// # Errors
-    /// When the kernel's tables cannot be read.
-    pub fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<(), SourceError> {
+    /// As [`LiveSource::fill`].
+    fn next(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError> {
         batch.packets.clear();
         batch.arena.clear();
         batch.secrets.clear();
@@ -217,7 +217,7 @@ impl Tap {
                 self.look()?;
             }
             if !batch.packets.is_empty() || batch.lost > 0 || now >= deadline {
-                return Ok(());
+                return Ok(!emptied);
             }
             self.nap(deadline.saturating_duration_since(now).min(NAP));
         }
@@ -297,6 +297,7 @@ impl Tap {
         match attach::attach(&mut self.ebpf, interface, self.hook) {
             Ok(attached) => {
                 watched.problem = None;
+                watched.opened += 1;
                 watched.at = Some((interface.index, attached));
             }
             Err(error) => watched.problem = Some(error.to_string()),
@@ -366,9 +367,32 @@ impl Tap {
     }
 }
 
+impl LiveSource for Tap {
+    fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError> {
+        self.next(batch, wait)
+    }
+
+    fn health(&mut self) -> Vec<InterfaceHealth> {
+        let health = |watched: &Watched| {
+            let counts = self.counts(watched).unwrap_or(watched.before);
+            InterfaceHealth {
+                name: watched.name.clone(),
+                kind: "tap",
+                up: watched.at.is_some(),
+                error: watched.problem.clone(),
+                received: counts.seen.saturating_sub(counts.filtered),
+                dropped_kernel: counts.lost(),
+                dropped_interface: 0,
+                reopened: watched.opened.saturating_sub(1),
+            }
+        };
+        self.watched.iter().map(health).collect()
+    }
+}
+
 impl Watched {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), at: None, problem: None, before: TapCounts::default() }
+        Self { name: name.to_owned(), at: None, problem: None, before: TapCounts::default(), opened: 0 }
     }
 }
 
