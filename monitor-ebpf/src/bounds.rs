@@ -19,6 +19,14 @@ pub(crate) fn within(value: u64, most: u64) -> Option<u64> {
     Some(opaque(value))
 }
 
+/// All ones when both are the same, otherwise zero; without a branch.
+#[inline(always)]
+pub(crate) fn equal(a: u64, b: u64) -> u64 {
+    let differ = a ^ b;
+    let differ = opaque(differ | differ.wrapping_neg()) >> 63;
+    opaque(differ).wrapping_sub(1)
+}
+
 #[inline(always)]
 fn opaque(mut value: u64) -> u64 {
     // SAFETY: no instruction at all.

@@ -8,7 +8,7 @@ use aya_ebpf::programs::ProbeContext;
 use probe_abi::secret::kind;
 
 use crate::secrets::{self, Outcome};
-use crate::user;
+use crate::{bounds, user};
 
 /// `OSSL_PARAM` (openssl/core.h).
 #[repr(C)]
@@ -30,7 +30,12 @@ struct Data {
 }
 
 impl Data {
-    const NONE: Self = Self { at: 0, len: 0 };
+    /// Takes what a parameter refers to, where `mask` has ones.
+    #[inline(always)]
+    fn take(&mut self, param: &Param, mask: u64) {
+        self.at |= param.data & mask;
+        self.len |= param.data_size & mask;
+    }
 
     const fn is_some(self) -> bool {
         self.at != 0
@@ -48,14 +53,14 @@ struct Found {
 }
 
 /// More parameters than a call of libssl has.
-const MAX_PARAMS: u64 = 12;
+const MAX_PARAMS: u64 = 10;
 /// Names of parameters (openssl/core_names.h).
-const KEY: [u8; 8] = *b"key\0\0\0\0\0";
-const DATA: [u8; 8] = *b"data\0\0\0\0";
-const LABEL: [u8; 8] = *b"label\0\0\0";
-const PREFIX: [u8; 8] = *b"prefix\0\0";
-const SECRET: [u8; 8] = *b"secret\0\0";
-const SEED: [u8; 8] = *b"seed\0\0\0\0";
+const KEY: u64 = u64::from_ne_bytes(*b"key\0\0\0\0\0");
+const DATA: u64 = u64::from_ne_bytes(*b"data\0\0\0\0");
+const LABEL: u64 = u64::from_ne_bytes(*b"label\0\0\0");
+const PREFIX: u64 = u64::from_ne_bytes(*b"prefix\0\0");
+const SECRET: u64 = u64::from_ne_bytes(*b"secret\0\0");
+const SEED: u64 = u64::from_ne_bytes(*b"seed\0\0\0\0");
 
 /// `EVP_KDF_derive` is called.
 #[uprobe(sleepable)]
@@ -84,40 +89,30 @@ fn derive(params: u64) -> Outcome {
     tls13(&found)
 }
 
+/// Collects the parameters that matter. Without a branch for what each of them is: the verifier walks every path through the loop, and
+/// paths that differ multiply with each turn.
 #[inline(always)]
 fn parameters(params: u64) -> Option<Found> {
-    let mut found = Found {
-        prefix: Data::NONE,
-        label: Data::NONE,
-        key: Data::NONE,
-        data: Data::NONE,
-        secret: Data::NONE,
-        seeds: [Data::NONE; 3],
-    };
-    let mut seeds = 0u32;
+    let none = Data { at: 0, len: 0 };
+    let mut found = Found { prefix: none, label: none, key: none, data: none, secret: none, seeds: [none; 3] };
+    let [mut first, mut second] = [0u64; 2];
     for at in 0..MAX_PARAMS {
         let param: Param = user::read(params + at * size_of::<Param>() as u64)?;
         if param.key == 0 {
             break;
         }
-        let data = Data { at: param.data, len: param.data_size };
-        match user::text(param.key)? {
-            KEY => found.key = data,
-            DATA => found.data = data,
-            LABEL => found.label = data,
-            PREFIX => found.prefix = data,
-            SECRET => found.secret = data,
-            SEED => {
-                match seeds {
-                    0 => found.seeds[0] = data,
-                    1 => found.seeds[1] = data,
-                    2 => found.seeds[2] = data,
-                    _ => {}
-                }
-                seeds += 1;
-            }
-            _ => {}
-        }
+        let name = user::text(param.key)?;
+        let seed = bounds::equal(name, SEED);
+        found.key.take(&param, bounds::equal(name, KEY));
+        found.data.take(&param, bounds::equal(name, DATA));
+        found.label.take(&param, bounds::equal(name, LABEL));
+        found.prefix.take(&param, bounds::equal(name, PREFIX));
+        found.secret.take(&param, bounds::equal(name, SECRET));
+        found.seeds[0].take(&param, seed & !first);
+        found.seeds[1].take(&param, seed & first & !second);
+        found.seeds[2].take(&param, seed & second & bounds::equal(found.seeds[2].at, 0));
+        second |= seed & first;
+        first |= seed;
     }
     Some(found)
 }

@@ -23,30 +23,17 @@ pub(crate) fn read_into<const N: usize>(from: u64, len: u64, out: &mut [u8; N]) 
     unsafe { bpf_copy_from_user(out.as_mut_ptr().cast(), len as u32, from as *const _) == 0 }
 }
 
-/// The first seven bytes of a C string, zero behind its end.
+/// The first seven bytes of a C string, zero behind its end, as a number.
 #[inline(always)]
-pub(crate) fn text(from: u64) -> Option<[u8; 8]> {
-    let mut text = [0; 8];
+pub(crate) fn text(from: u64) -> Option<u64> {
+    let mut text = [0u64; 1];
     for _ in 0..2 {
-        // SAFETY: the helper writes at most the whole of `text`; any address may be tried.
+        // SAFETY: the helper writes at most the whole of `text`, zeros behind the end of the string; any address may be tried.
         if unsafe { bpf_probe_read_user_str(text.as_mut_ptr().cast(), 8, from as *const _) } > 0 {
-            return Some(cut(text));
+            return Some(text[0]);
         }
         // That helper takes what is resident alone: brings the page in, and tries again.
         read::<u8>(from)?;
     }
     None
-}
-
-/// Zeroes what lies behind the first zero.
-#[inline(always)]
-fn cut(mut text: [u8; 8]) -> [u8; 8] {
-    let mut ended = false;
-    for byte in &mut text {
-        ended |= *byte == 0;
-        if ended {
-            *byte = 0;
-        }
-    }
-    text
 }
