@@ -35,7 +35,7 @@ impl Observer for Log {
         self.said.push(format!("{time} {goaway:?} {open}"));
     }
 
-    fn end(&mut self, time: u64, stream: Stream<u32>, end: End) {
+    fn end(&mut self, time: u64, stream: &Stream<u32>, end: End) {
         self.ends += usize::from(stream.tag.is_some());
         self.said.push(format!("{time} {stream:?} {end:?}"));
     }

@@ -154,7 +154,7 @@ impl<'m> Run<'m> {
             for (token, side, records) in samples.flows {
                 search.add_flow(token, side, records);
             }
-            search.add_keys(&self.keys);
+            search.add_keys(&self.keys, self.keys.iter_tls13().map(|(random, _)| random));
             while search.pending() && !search.exhausted() {
                 for found in search.step(1 << 10) {
                     shard.unlock(found.token, found, events);

@@ -158,7 +158,7 @@ fn search(tls: &mut Tls<'_>, keys: &KeyStore, plain: &mut Plain) {
         let records = samples.iter().filter(|(by, _)| *by == side).map(|(_, sample)| sample.clone()).collect();
         search.add_flow(7, side, records);
     }
-    search.add_keys(keys);
+    search.add_keys(keys, keys.iter_tls13().map(|(random, _)| random));
     while search.pending() && !search.exhausted() {
         for found in search.step(1 << 10) {
             tls.unlock(found, keys, plain);

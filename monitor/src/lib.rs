@@ -3,8 +3,12 @@
 //! `ARCHITECTURE.md` at the top of the repository has the code map and the invariants.
 
 pub mod cli;
+pub mod config;
 pub mod detect;
+pub mod doctor;
 pub mod engine;
+pub mod explain;
+pub mod export;
 pub mod flow;
 pub mod limits;
 pub mod model;

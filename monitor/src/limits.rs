@@ -31,8 +31,17 @@ pub struct Limits {
     pub events: usize,
     /// Secrets in the key store (client randoms).
     pub secrets: usize,
+    /// Live: how long after its end a connection waits for a key before it is told as it is. A replay waits as long as for a packet.
+    pub key_wait: Duration,
+    /// Live: how long after the end of a connection its keys are kept, for what comes late or was captured at a second place.
+    pub key_grace: Duration,
+    /// Live: how long keys are kept that no connection is known to have used. An edge keeps connections open for hours, and one that was
+    /// opened before the monitor was started is read with a key that is as old; a key is as old as the time since it was read.
+    pub key_age: Duration,
     /// Trials of a joined-late search, the whole replay.
     pub late_trials: u64,
+    /// Live: trials of the joined-late search a second. A trial takes about 6 ns.
+    pub late_rate: u64,
     /// IP datagrams in reassembly from fragments.
     pub fragments: usize,
     /// Bytes of IP fragments.
@@ -103,7 +112,11 @@ impl Default for Limits {
             held_shard: 1 << 20,
             events: 4_096,
             secrets: 200_000,
+            key_wait: Duration::from_secs(10),
+            key_grace: Duration::from_secs(60),
+            key_age: Duration::from_secs(24 * 3_600),
             late_trials: 1 << 28,
+            late_rate: 1 << 23,
             fragments: 1_024,
             fragment_bytes: 4 << 20,
             http1_head: 32 << 10,

@@ -2,6 +2,7 @@
 
 pub mod captures;
 pub mod hostile;
+pub mod lab;
 pub mod loss;
 pub mod memory;
 pub mod program;

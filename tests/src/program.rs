@@ -4,14 +4,36 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+static LIVE: OnceLock<bool> = OnceLock::new();
+
+/// Whether the program is built with live capture: as the tests are, unless [`build_live`] asked for it.
+pub fn live() -> bool {
+    *LIVE.get_or_init(|| cfg!(feature = "pcap"))
+}
+
+/// Has the program built with live capture, where libpcap is there. Only of use before it is built.
+pub fn build_live() {
+    let _ = LIVE.set(Path::new("/usr/include/pcap/pcap.h").exists());
+}
+
+static PATH: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes a program that was built already. Only of use before [`path`] has built one.
+pub fn use_built(program: PathBuf) {
+    let _ = PATH.set(program);
+}
+
 /// The program, built in the profile that the tests run in.
 pub fn path() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
-        let folder = std::env::current_exe().expect("a path").ancestors().nth(2).expect("target/PROFILE").to_owned();
+        let program = std::env::current_exe().expect("a path");
+        let folder = program.parent().expect("a folder");
+        // Tests are in target/PROFILE/deps, other programs in target/PROFILE.
+        let folder =
+            if folder.ends_with("deps") { folder.parent().expect("target/PROFILE") } else { folder }.to_owned();
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "h2watch", "--bin", "h2watch"]);
-        if cfg!(feature = "pcap") {
+        if live() {
             build.args(["--features", "pcap"]);
         }
         if folder.ends_with("release") {

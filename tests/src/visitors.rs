@@ -23,30 +23,31 @@ pub struct Visitor {
 #[must_use]
 pub fn read(file: &Path) -> Option<Vec<Visitor>> {
     let text = std::fs::read_to_string(file).ok()?;
-    text.lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            if let [version, status] = words.as_slice() {
-                return Some(Visitor {
-                    method: String::new(),
-                    path: String::new(),
-                    direct: false,
-                    version: (*version).to_owned(),
-                    status: status.parse().ok()?,
-                    exit: 0,
-                });
-            }
-            let [method, url, version, status, exit] = words.as_slice() else { return None };
-            let path = url.splitn(4, '/').nth(3)?.split('?').next()?;
-            Some(Visitor {
-                method: (*method).to_owned(),
-                path: format!("/{path}"),
-                direct: url.starts_with("https:"),
-                version: (*version).to_owned(),
-                status: status.parse().ok()?,
-                exit: exit.parse().ok()?,
-            })
-        })
-        .collect()
+    text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
+}
+
+/// Reads one line; `None` for what is not one.
+#[must_use]
+pub fn line(line: &str) -> Option<Visitor> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if let [version, status] = words.as_slice() {
+        return Some(Visitor {
+            method: String::new(),
+            path: String::new(),
+            direct: false,
+            version: (*version).to_owned(),
+            status: status.parse().ok()?,
+            exit: 0,
+        });
+    }
+    let [method, url, version, status, exit] = words.as_slice() else { return None };
+    let path = url.splitn(4, '/').nth(3)?.split('?').next()?;
+    Some(Visitor {
+        method: (*method).to_owned(),
+        path: format!("/{path}"),
+        direct: url.starts_with("https:"),
+        version: (*version).to_owned(),
+        status: status.parse().ok()?,
+        exit: exit.parse().ok()?,
+    })
 }

@@ -3,8 +3,10 @@
 mod bench;
 mod ebpf;
 mod fuzz;
+mod lab;
 #[cfg(test)]
 mod layers;
+mod live;
 mod loss;
 mod measure;
 mod real;
@@ -21,6 +23,9 @@ cargo xtask COMMAND
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
+  lab up|down|run         real origins and edges in network namespaces: starts them, ends them, or visits all and compares
+  bench live [--minutes N]
+                          runs h2watch and tshark beside an origin under full load, prints loss, delay, CPU, memory
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
 ";
 
@@ -38,7 +43,9 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => fuzz::run(seconds, None),
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["loss"] => loss::run(),
+        ["bench", "live", rest @ ..] => live::run_arguments(rest),
         ["bench", rest @ ..] => bench::run_arguments(rest),
+        ["lab", rest @ ..] => lab::run_arguments(rest),
         ["corpus", kind, count, dir] => bench::write_and_count(kind, count, dir.as_ref()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

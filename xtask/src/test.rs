@@ -5,7 +5,22 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Programs that tests use, and the Debian packages that have them.
-const TOOLS: &[(&str, &str)] = &[("tshark", "tshark"), ("promtool", "prometheus")];
+const TOOLS: &[(&str, &str)] = &[
+    ("tshark", "tshark"),
+    ("promtool", "prometheus"),
+    ("tcpdump", "tcpdump"),
+    ("ip", "iproute2"),
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    // Without the package `apache2`, which starts a server.
+    ("apache2", "apache2-bin"),
+    ("haproxy", "haproxy"),
+    ("nghttpx", "nghttp2-proxy"),
+    ("nghttpd", "nghttp2-server"),
+    ("h2load", "nghttp2-client"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+];
 
 /// Where libpcap's headers are.
 const LIBPCAP: &str = "/usr/include/pcap/pcap.h";

@@ -21,7 +21,7 @@ mod tests;
 
 pub use code::ErrorCode;
 pub use connection::{Auth, Connection};
-pub use hpack::{Decoder, Field, Fields, FieldsBuf, HpackError};
+pub use hpack::{Decoder, Field, Fields, FieldsBuf, HpackError, Wanted};
 pub use limits::Limits;
 pub use observer::{Anomaly, End, GoAway, HeadKind, Observer, Phase, Reset, Stream};
 pub use side::Side;

@@ -1,4 +1,4 @@
-use crate::{ErrorCode, Side};
+use crate::{ErrorCode, Side, Wanted};
 
 /// What a header block begins or ends (RFC 9113 section 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +126,9 @@ pub trait Observer {
     /// What the caller keeps with a stream from its request on.
     type Tag;
 
+    /// The header fields whose values it wants.
+    const WANTED: Wanted = Wanted::ALL;
+
     /// A request's header section (also a promised one). The returned tag stays with the stream.
     fn request(
         &mut self,
@@ -159,7 +162,7 @@ pub trait Observer {
     }
 
     /// A stream left the ledger.
-    fn end(&mut self, time: u64, stream: Stream<Self::Tag>, end: End) {
+    fn end(&mut self, time: u64, stream: &Stream<Self::Tag>, end: End) {
         let _ = (time, stream, end);
     }
 

@@ -1,14 +1,15 @@
 //! Secrets by connection.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::Arc;
+mod table;
 
-use hashbrown::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
 
 use crate::secret::Secret;
 use crate::side::Side;
 use crate::transcripts::{TranscriptName, Transcripts};
+use table::Table;
 
 /// ClientHello.random: the name of a connection in a key log.
 pub type Random = [u8; 32];
@@ -91,88 +92,129 @@ pub enum Kind {
 
 /// Secrets by connection, capped: the connection added first goes first.
 ///
-/// A clone shares the secrets, so that readers on other threads can keep a version while the next one is made.
+/// A clone shares what neither changes, and costs little whatever the size: readers on other threads keep a version while the next one is
+/// made. A secret is wiped when the last version that holds it is dropped.
 #[derive(Clone)]
 pub struct KeyStore {
-    capacity: usize,
     generation: u64,
-    /// Number of the entry at the front of `order`.
-    first: u64,
-    order: VecDeque<Entry>,
-    by_random: HashMap<Random, u64, foldhash::fast::RandomState>,
-    sessions: Aside<Box<[u8]>>,
-    premasters: Aside<[u8; 8]>,
+    connections: Table<Random, Entry>,
+    sessions: Table<SessionId, Arc<Secret>>,
+    premasters: Table<[u8; 8], Arc<Secret>>,
     transcripts: Transcripts,
+    /// Generation of the last change to sessions or premaster secrets.
+    aside: u64,
+    /// Connections that changed since [`take_changed`](KeyStore::take_changed), by number, and the generation at which it was called.
+    changed: Vec<(u64, Random)>,
+    taken: u64,
     evicted: u64,
+    removed: u64,
 }
 
 #[derive(Clone)]
 struct Entry {
-    random: Random,
     changed: u64,
     secrets: Arc<Secrets>,
 }
 
-impl KeyStore {
-    /// Longest TLS 1.2 session id (RFC 5246 section 7.4.1.2).
-    const MAX_SESSION_ID: usize = 32;
+/// TLS 1.2 session id (RFC 5246 section 7.4.1.2), padded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct SessionId {
+    len: u8,
+    bytes: [u8; 32],
+}
 
+impl SessionId {
+    fn new(id: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 32];
+        bytes.get_mut(..id.len())?.copy_from_slice(id);
+        let len = u8::try_from(id.len()).ok().filter(|&len| len > 0)?;
+        Some(Self { len, bytes })
+    }
+}
+
+/// A place in the order in which things were added to a [`KeyStore`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    connections: u64,
+    sessions: u64,
+    premasters: u64,
+}
+
+impl KeyStore {
     /// An empty store for at most `capacity` connections (at least one), and as many session ids.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let capacity = capacity.max(1);
         Self {
-            capacity,
             generation: 0,
-            first: 0,
-            order: VecDeque::new(),
-            by_random: HashMap::default(),
-            sessions: Aside::new(capacity),
-            premasters: Aside::new(capacity),
+            connections: Table::new(capacity),
+            sessions: Table::new(capacity),
+            premasters: Table::new(capacity),
             transcripts: Transcripts::new(capacity),
+            aside: 0,
+            changed: Vec::new(),
+            taken: 0,
             evicted: 0,
+            removed: 0,
         }
     }
 
     /// Adds a secret. `true`: it was not known before, and [`generation`](Self::generation) rose.
     pub fn add(&mut self, random: Random, kind: Kind, secret: Secret) -> bool {
-        let at = self.by_random.get(&random).and_then(|number| usize::try_from(number.wrapping_sub(self.first)).ok());
-        let known = at.and_then(|at| self.order.get_mut(at));
-        if let Some(entry) = known {
+        let generation = self.generation + 1;
+        let (number, before) = if let Some(entry) = self.connections.get(&random) {
             if entry.secrets.get(kind) == Some(&secret) {
                 return false;
             }
-            self.generation += 1;
-            entry.changed = self.generation;
-            *Arc::make_mut(&mut entry.secrets).slot(kind) = Some(secret);
-            return true;
+            let before = entry.changed;
+            if let Some(entry) = self.connections.get_mut(&random) {
+                entry.changed = generation;
+                *Arc::make_mut(&mut entry.secrets).slot(kind) = Some(secret);
+            }
+            (self.connections.number(&random).unwrap_or_default(), before)
+        } else {
+            let mut secrets = Arc::<Secrets>::default();
+            *Arc::make_mut(&mut secrets).slot(kind) = Some(secret);
+            let (number, full) = self.connections.insert(random, Entry { changed: generation, secrets });
+            self.evicted += u64::from(full);
+            (number, 0)
+        };
+        self.generation = generation;
+        if before <= self.taken {
+            self.changed(number, random);
         }
-        if self.order.len() >= self.capacity
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_random.remove(&oldest.random);
-            self.first += 1;
-            self.evicted += 1;
-        }
-        self.generation += 1;
-        let mut secrets = Secrets::default();
-        *secrets.slot(kind) = Some(secret);
-        self.by_random.insert(random, self.first + self.order.len() as u64);
-        self.order.push_back(Entry { random, changed: self.generation, secrets: Arc::new(secrets) });
         true
+    }
+
+    fn changed(&mut self, number: u64, random: Random) {
+        const LEAST: usize = 1_024;
+        if self.changed.len() >= self.connections.capacity().saturating_mul(2).max(LEAST) {
+            self.changed.retain(|(number, random)| self.connections.number(random) == Some(*number));
+        }
+        self.changed.push((number, random));
+    }
+
+    /// The client randoms whose secrets changed since the last call, in the order in which they were added first.
+    pub fn take_changed(&mut self) -> Vec<Random> {
+        self.taken = self.generation;
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.retain(|(number, random)| self.connections.number(random) == Some(*number));
+        changed.sort_unstable_by_key(|(number, _)| *number);
+        changed.dedup_by_key(|(number, _)| *number);
+        changed.into_iter().map(|(_, random)| random).collect()
     }
 
     /// Adds the master secret of a TLS 1.2 session id. `true`: it was not known before.
     pub fn add_session(&mut self, id: &[u8], master: Secret) -> bool {
-        if id.is_empty() || id.len() > Self::MAX_SESSION_ID {
-            return false;
-        }
-        self.count(|store| store.sessions.insert(id.into(), master, &mut store.evicted))
+        SessionId::new(id).is_some_and(|id| {
+            let (added, full) = add_aside(&mut self.sessions, id, master);
+            self.added_aside(added, full)
+        })
     }
 
     /// Adds a premaster secret under the first 8 bytes of its RSA-encrypted form. `true`: it was not known before.
     pub fn add_premaster(&mut self, encrypted: [u8; 8], premaster: Secret) -> bool {
-        self.count(|store| store.premasters.insert(encrypted, premaster, &mut store.evicted))
+        let (added, full) = add_aside(&mut self.premasters, encrypted, premaster);
+        self.added_aside(added, full)
     }
 
     /// Adds a TLS 1.3 Handshake Secret under Hash(ClientHello ‖ ServerHello), or an Early Secret under Hash(ClientHello) (RFC 8446 sections
@@ -184,30 +226,66 @@ impl KeyStore {
         true
     }
 
-    fn count(&mut self, insert: impl FnOnce(&mut Self) -> bool) -> bool {
-        let added = insert(self);
-        self.generation += u64::from(added);
+    const fn added_aside(&mut self, added: bool, full: bool) -> bool {
+        self.evicted += full as u64;
+        if added {
+            self.generation += 1;
+            self.aside = self.generation;
+        }
         added
+    }
+
+    /// Removes what is known about a connection. `true`: there was something.
+    pub fn remove(&mut self, random: &Random) -> bool {
+        let removed = self.connections.remove(random).is_some();
+        self.removed += u64::from(removed);
+        removed
+    }
+
+    /// The place behind everything that was added so far.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark {
+            connections: self.connections.next(),
+            sessions: self.sessions.next(),
+            premasters: self.premasters.next(),
+        }
+    }
+
+    /// Removes what was first added before this place: connections, whose names are added to `names`, sessions and premaster secrets, in
+    /// all no more than `most`. Returns how many it was.
+    pub fn remove_before(&mut self, mark: Mark, most: u64, names: &mut Vec<Random>) -> u64 {
+        let mut removed = 0;
+        while removed < most {
+            if let Some(name) = self.connections.remove_oldest(mark.connections) {
+                names.push(name);
+            } else if self.sessions.remove_oldest(mark.sessions).is_none()
+                && self.premasters.remove_oldest(mark.premasters).is_none()
+            {
+                break;
+            }
+            removed += 1;
+        }
+        self.removed += removed;
+        removed
     }
 
     /// The secrets of a connection.
     #[must_use]
     pub fn get(&self, random: &Random) -> Option<&Secrets> {
-        let number = self.by_random.get(random)?;
-        let at = usize::try_from(number.wrapping_sub(self.first)).ok()?;
-        self.order.get(at).map(|entry| &*entry.secrets)
+        self.connections.get(random).map(|entry| &*entry.secrets)
     }
 
     /// The master secret of a TLS 1.2 session id.
     #[must_use]
     pub fn session(&self, id: &[u8]) -> Option<&Secret> {
-        self.sessions.by_name.get(id).map(|secret| &**secret)
+        self.sessions.get(&SessionId::new(id)?).map(|secret| &**secret)
     }
 
     /// The premaster secret whose RSA-encrypted form begins with these 8 bytes.
     #[must_use]
     pub fn premaster(&self, encrypted: &[u8; 8]) -> Option<&Secret> {
-        self.premasters.by_name.get(encrypted).map(|secret| &**secret)
+        self.premasters.get(encrypted).map(|secret| &**secret)
     }
 
     /// The secret that is used with this transcript hash.
@@ -223,18 +301,7 @@ impl KeyStore {
 
     /// Connections that have TLS 1.3 application traffic secrets, in the order in which they were added.
     pub fn iter_tls13(&self) -> impl Iterator<Item = (&Random, &Secrets)> {
-        self.iter_tls13_since(0)
-    }
-
-    /// The client randoms whose secrets changed after this [`generation`](Self::generation), in the order of addition.
-    pub fn randoms_since(&self, generation: u64) -> impl Iterator<Item = &Random> {
-        self.order.iter().filter(move |entry| entry.changed > generation).map(|entry| &entry.random)
-    }
-
-    /// As [`iter_tls13`](Self::iter_tls13), those only that changed after this [`generation`](Self::generation).
-    pub fn iter_tls13_since(&self, generation: u64) -> impl Iterator<Item = (&Random, &Secrets)> {
-        let changed = move |entry: &&Entry| entry.changed > generation;
-        self.order.iter().filter(changed).map(|entry| (&entry.random, &*entry.secrets)).filter(|(_, secrets)| {
+        self.connections.iter().map(|(random, entry)| (random, &*entry.secrets)).filter(|(_, secrets)| {
             let Secrets { client_traffic, server_traffic, .. } = secrets;
             client_traffic.is_some() || server_traffic.is_some()
         })
@@ -246,18 +313,24 @@ impl KeyStore {
         self.generation
     }
 
+    /// The [`generation`](Self::generation) of the last addition under another name than a client random.
+    #[must_use]
+    pub const fn aside_generation(&self) -> u64 {
+        self.aside
+    }
+
     /// Number of connections.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.order.len()
+    pub const fn len(&self) -> usize {
+        self.connections.len()
     }
 
     /// Nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-            && self.sessions.order.is_empty()
-            && self.premasters.order.is_empty()
+        self.connections.len() == 0
+            && self.sessions.len() == 0
+            && self.premasters.len() == 0
             && self.transcripts.is_empty()
     }
 
@@ -266,47 +339,36 @@ impl KeyStore {
     pub const fn evicted(&self) -> u64 {
         self.evicted
     }
+
+    /// Connections, sessions and premaster secrets that were removed.
+    #[must_use]
+    pub const fn removed(&self) -> u64 {
+        self.removed
+    }
+}
+
+/// Whether the secret is new, and whether the oldest had to go.
+fn add_aside<N: Copy + Eq + Hash>(table: &mut Table<N, Arc<Secret>>, name: N, secret: Secret) -> (bool, bool) {
+    match table.get(&name) {
+        Some(known) if **known == secret => (false, false),
+        Some(_) => {
+            if let Some(known) = table.get_mut(&name) {
+                *known = Arc::new(secret);
+            }
+            (true, false)
+        }
+        None => (true, table.insert(name, Arc::new(secret)).1),
+    }
 }
 
 impl fmt::Debug for KeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyStore")
-            .field("connections", &self.order.len())
-            .field("sessions", &self.sessions.order.len())
+            .field("connections", &self.connections.len())
+            .field("sessions", &self.sessions.len())
             .field("generation", &self.generation)
             .field("evicted", &self.evicted)
             .finish_non_exhaustive()
-    }
-}
-
-/// Secrets under names other than a client random, oldest first out. Behind an `Arc`, so that a table that grows leaves no copy.
-#[derive(Clone)]
-struct Aside<N> {
-    capacity: usize,
-    order: VecDeque<N>,
-    by_name: HashMap<N, Arc<Secret>, foldhash::fast::RandomState>,
-}
-
-impl<N: Clone + Eq + std::hash::Hash> Aside<N> {
-    fn new(capacity: usize) -> Self {
-        Self { capacity, order: VecDeque::new(), by_name: HashMap::default() }
-    }
-
-    fn insert(&mut self, name: N, secret: Secret, evicted: &mut u64) -> bool {
-        if let Some(known) = self.by_name.get_mut(&name) {
-            let new = **known != secret;
-            *known = Arc::new(secret);
-            return new;
-        }
-        if self.order.len() >= self.capacity
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_name.remove(&oldest);
-            *evicted += 1;
-        }
-        self.order.push_back(name.clone());
-        self.by_name.insert(name, Arc::new(secret));
-        true
     }
 }
 
@@ -359,11 +421,88 @@ mod tests {
             store.add([byte; 32], Kind::Traffic(Side::Client), secret(byte));
         }
         store.add([1; 32], Kind::Master, secret(1));
-        let seen = store.generation();
+        let first = |randoms: Vec<Random>| randoms.iter().map(|random| random[0]).collect::<Vec<_>>();
+        assert_eq!(first(store.take_changed()), [9, 3, 7, 1]);
+        store.add([7; 32], Kind::Traffic(Side::Server), secret(4));
         store.add([3; 32], Kind::Traffic(Side::Server), secret(4));
-        let order = |since| store.iter_tls13_since(since).map(|(random, _)| random[0]).collect::<Vec<_>>();
-        assert_eq!(order(0), [9, 3, 7]);
-        assert_eq!(order(seen), [3]);
+        store.add([3; 32], Kind::Handshake(Side::Server), secret(5));
+        assert_eq!(first(store.take_changed()), [3, 7]);
+        assert_eq!(first(store.take_changed()), []);
+        assert_eq!(first(store.iter_tls13().map(|(random, _)| *random).collect()), [9, 3, 7]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_what_is_old_goes() {
+        let mut store = KeyStore::new(10);
+        store.add([1; 32], Kind::Master, secret(1));
+        store.add_session(&[1; 4], secret(1));
+        let mark = store.mark();
+        store.add([2; 32], Kind::Master, secret(2));
+        store.add([3; 32], Kind::Master, secret(3));
+        let generation = store.generation();
+        assert!(store.remove(&[3; 32]) && !store.remove(&[3; 32]));
+        let mut names = Vec::new();
+        assert_eq!(store.remove_before(mark, 1, &mut names), 1);
+        assert_eq!(store.remove_before(mark, 9, &mut names), 1);
+        assert_eq!(names, [[1; 32]]);
+        assert!(store.get(&[1; 32]).is_none() && store.session(&[1; 4]).is_none());
+        assert!(store.get(&[2; 32]).is_some());
+        assert_eq!((store.len(), store.removed(), store.evicted(), store.generation()), (1, 3, 0, generation));
+        assert_eq!(store.take_changed(), [[2; 32]]);
+    }
+
+    /// What a version costs when keys trickle in: `cargo test -p tls-tap --lib -- --ignored --nocapture versions`.
+    #[test]
+    #[ignore = "measures, and says so on standard output"]
+    fn versions_are_cheap_however_many_keys_there_are() {
+        fn random(number: u32) -> Random {
+            let mut random = [0; 32];
+            random[..4].copy_from_slice(&number.to_be_bytes());
+            random
+        }
+        for connections in [1_000, 200_000] {
+            let mut store = KeyStore::new(connections as usize);
+            let mut next = 0;
+            while store.evicted() == 0 {
+                store.add(random(next), Kind::Traffic(Side::Client), secret(1));
+                next += 1;
+            }
+            let (rounds, each) = (500, 20);
+            let (mut adding, mut sharing) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
+            let mut version = store.clone();
+            for _ in 0..rounds {
+                let begun = std::time::Instant::now();
+                for _ in 0..each {
+                    for kind in [Kind::Handshake(Side::Client), Kind::Handshake(Side::Server)] {
+                        store.add(random(next), kind, secret(1));
+                    }
+                    for kind in [Kind::Traffic(Side::Client), Kind::Traffic(Side::Server)] {
+                        store.add(random(next), kind, secret(1));
+                    }
+                    next += 1;
+                }
+                adding += begun.elapsed();
+                let begun = std::time::Instant::now();
+                assert_eq!(store.take_changed().len(), each);
+                version = store.clone();
+                sharing += begun.elapsed();
+            }
+            assert_eq!(version.len(), connections as usize);
+            let (adding, sharing) = (adding / rounds, sharing / rounds);
+            println!("{connections} connections: adding {each} {adding:?}, a version {sharing:?}");
+        }
+    }
+
+    #[test]
+    fn what_changed_is_bounded_while_nobody_asks() {
+        let mut store = KeyStore::new(10);
+        for round in 0..20_000_u32 {
+            let mut random = [0; 32];
+            random[..4].copy_from_slice(&round.to_be_bytes());
+            store.add(random, Kind::Master, secret(1));
+        }
+        assert!(store.changed.len() <= 1_024);
+        assert_eq!(store.take_changed().len(), 10);
     }
 
     #[test]

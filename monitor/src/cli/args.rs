@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::settings::SettingArgs;
 
 /// Shows which requests an HTTP/2 origin refused, with which code, and what became of them.
 #[derive(Debug, Parser)]
@@ -18,31 +21,153 @@ pub(super) enum Command {
     #[command(after_long_help = AFTER_HELP)]
     Replay(ReplayArgs),
     /// Run beside the origin: capture live, and serve metrics and a status page
+    ///
+    /// Needs the right to capture (root, or CAP_NET_RAW). Runs until it is stopped.
+    #[command(after_long_help = AFTER_WATCH)]
     Watch(WatchArgs),
+    /// Check or show the configuration of `h2watch watch`
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check whether `h2watch watch` would work here, and see: one line a check, with the remedy
+    ///
+    /// Takes the flags of `h2watch watch`, looks at the traffic for a few seconds, and asks a run that is there. Without the right to
+    /// capture it says what it could not check.
+    #[command(after_long_help = AFTER_DOCTOR)]
+    Doctor(DoctorArgs),
+    /// Explain an error code, an event, an outcome, or how servers write a key log
+    ///
+    /// Each fact has its source and how well it is known; what is not known is said.
+    #[command(after_long_help = AFTER_EXPLAIN)]
+    Explain(ExplainArgs),
+    /// Print shell completions
+    #[command(after_long_help = "\
+Examples:
+  h2watch completions bash > /etc/bash_completion.d/h2watch
+  h2watch completions zsh > /usr/local/share/zsh/site-functions/_h2watch
+  h2watch completions fish > ~/.config/fish/completions/h2watch.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages
+    Man {
+        /// Folder for a page of each command; without it, the first page goes to standard output
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Args, Debug)]
 pub(super) struct WatchArgs {
-    /// Interface to capture on; may be given more than once; `any` is all of them
-    #[arg(long, short, required = true, value_name = "NAME")]
-    pub(super) interface: Vec<String>,
+    #[command(flatten)]
+    pub(super) settings: SettingArgs<true>,
+}
 
-    /// What to capture, in libpcap's language
-    #[arg(long, value_name = "FILTER")]
-    pub(super) filter: Option<String>,
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check a configuration file: each error with its line and the fix
+    ///
+    /// Looks at the file alone: flags and environment variables of a run may add to it or go before it.
+    #[command(after_long_help = "\
+Exit status:
+  0  the file is right
+  2  the file is wrong; the errors are on standard error
+  3  the file cannot be read")]
+    Check {
+        /// The file [default: /etc/h2watch/h2watch.toml]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Show every setting, its value, and where that comes from
+    ///
+    /// Takes the flags of `h2watch watch`, and gives TOML that can be used as a configuration file.
+    Print {
+        #[command(flatten)]
+        settings: SettingArgs<true>,
+    },
+}
 
-    /// TLS keys in the NSS key log format, followed as they grow: a file, a directory or a named pipe
-    #[arg(long, value_name = "FILE")]
-    pub(super) keylog: Vec<PathBuf>,
+const AFTER_WATCH: &str = "\
+Settings come from flags, environment variables and a configuration file (TOML), in this order of precedence. A list that is set
+replaces the whole list below it; in a variable its values are separated by commas. `none` empties a list, or unsets what may be
+unset. An empty variable is not set. `h2watch config print` shows what holds and where it comes from.
 
-    /// Where metrics and the status page are served
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9872")]
-    pub(super) listen: Vec<std::net::SocketAddr>,
+Signals:
+  SIGINT, SIGTERM  stop: what is open is decided, the summary is written; a second one ends the program at once
+  SIGHUP           read the configuration and the keys again, open event files anew; what needs a restart is reported
 
-    /// Write every finding as a line of JSON (schema h2watch/1); `-` is standard output
+Exit status:
+  0  it was stopped; the summary says what was found
+  2  wrong usage or configuration
+  3  it could not start, had to give up, or could not write what it was told to write
+
+Examples:
+  h2watch watch --interface eth0 --filter 'tcp port 443' --keylog /run/keys.log
+      metrics and the status page on http://127.0.0.1:9872/
+  h2watch watch -i any -k keys.log --events - | jq 'select(.event == \"case\")'
+      the cases as they are decided
+  h2watch watch --config /etc/h2watch/h2watch.toml --events /var/log/h2watch.jsonl --events journal --user h2watch
+      as a service";
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    pub(super) settings: SettingArgs<false>,
+
+    /// How long to look at the traffic; 0 does not look
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=3600))]
+    pub(super) seconds: u16,
+
+    /// A run to ask, for example http://127.0.0.1:9872 [default: the listen address, if it is taken]
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+
+    /// What standard output gets
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(super) format: ReportFormat,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// A line a check
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// A code (0xd, 13, HTTP_1_1_REQUIRED), an event's id (r1, c1), `outcome`, or `keylog` and a server
+    #[arg(required = true, num_args = 1..=2, value_name = "WHAT")]
+    pub(super) what: Vec<String>,
+
+    /// The events file that has the event
     #[arg(long, value_name = "FILE")]
     pub(super) events: Option<PathBuf>,
 }
+
+const AFTER_DOCTOR: &str = "\
+Exit status:
+  0  all is well
+  1  something fails: a run would not work, or would not see
+  2  wrong usage or configuration
+  4  nothing fails, but there are warnings, or something could not be checked
+
+Examples:
+  h2watch doctor --interface eth0 --filter 'tcp port 443' --keylog /run/keys.log --seconds 30
+  h2watch doctor --config /etc/h2watch/h2watch.toml --format json | jq '.checks[] | select(.status != \"ok\")'";
+
+const AFTER_EXPLAIN: &str = "\
+Examples:
+  h2watch explain 0xd
+      HTTP_1_1_REQUIRED: who sends it, how edges react, what to do
+  h2watch explain c3 --events /var/log/h2watch.jsonl
+      a case of an events file, in words
+  h2watch explain keylog kestrel
+      how Kestrel writes a key log, without a rebuild
+  h2watch explain outcome
+      what retried, given_up, truncated and unknown mean";
 
 const AFTER_HELP: &str = "\
 Outcomes:

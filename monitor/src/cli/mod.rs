@@ -1,21 +1,29 @@
 //! Command line: raw flags first, then what they mean, then the run and its exit status.
 
 mod args;
+mod configuration;
 mod exit;
+mod help;
 mod options;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap_complete::Shell;
 
 pub use exit::Exit;
 pub use options::{ReplayOptions, STANDARD};
 
+use args::{ConfigCommand, DoctorArgs, ExplainArgs};
+
+use crate::config::{DEFAULT_FILE, Sources};
 use crate::detect::Settings;
 use crate::limits::Limits;
 use crate::model::{Finding, Stats, Verdict};
@@ -28,7 +36,13 @@ use crate::source::OpenedInputs;
 pub fn run() -> ExitCode {
     match parse(std::env::args_os()) {
         Ok(Job::Replay(options)) => replay(&options).into(),
-        Ok(Job::Watch(options)) => watch::run(&options).into(),
+        Ok(Job::Watch(sources)) => configuration::watch(*sources).into(),
+        Ok(Job::ConfigCheck(file)) => configuration::check(&file).into(),
+        Ok(Job::ConfigPrint(sources)) => configuration::print(&sources).into(),
+        Ok(Job::Doctor(args)) => help::doctor(*args).into(),
+        Ok(Job::Explain(args)) => help::explain(&args).into(),
+        Ok(Job::Completions(shell)) => help::completions(shell).into(),
+        Ok(Job::Man(folder)) => help::man(folder.as_deref()).into(),
         Err(exit) => exit.into(),
     }
 }
@@ -37,7 +51,13 @@ pub fn run() -> ExitCode {
 #[derive(Debug)]
 enum Job {
     Replay(ReplayOptions),
-    Watch(Box<crate::watch::Options>),
+    Watch(Box<Sources>),
+    ConfigCheck(PathBuf),
+    ConfigPrint(Box<Sources>),
+    Doctor(Box<DoctorArgs>),
+    Explain(ExplainArgs),
+    Completions(Shell),
+    Man(Option<PathBuf>),
 }
 
 /// The meaning of a command line. What clap answers itself (help, version, errors) is printed.
@@ -49,7 +69,15 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     })?;
     let job = match cli.command {
         args::Command::Replay(args) => ReplayOptions::from_args(args).map(Job::Replay),
-        args::Command::Watch(args) => Ok(Job::Watch(Box::new(watch::options(args)))),
+        args::Command::Watch(args) => Ok(Job::Watch(Box::new(args.settings.sources()))),
+        args::Command::Config(ConfigCommand::Check { file }) => {
+            Ok(Job::ConfigCheck(file.unwrap_or_else(|| DEFAULT_FILE.into())))
+        }
+        args::Command::Config(ConfigCommand::Print { settings }) => Ok(Job::ConfigPrint(Box::new(settings.sources()))),
+        args::Command::Doctor(args) => Ok(Job::Doctor(Box::new(args))),
+        args::Command::Explain(args) => Ok(Job::Explain(args)),
+        args::Command::Completions { shell } => Ok(Job::Completions(shell)),
+        args::Command::Man { folder } => Ok(Job::Man(folder)),
     };
     job.map_err(|message| {
         complain(&message);
@@ -66,7 +94,7 @@ fn replay(options: &ReplayOptions) -> Exit {
             .map_err(|(path, error)| format!("cannot read the key log {}: {error}", path.display()))?;
         let mut inputs = OpenedInputs::open(&options.captures).map_err(|error| error.to_string())?;
         inputs.secrets(&mut |text| keys.block(text));
-        let settings = Settings { window: options.window };
+        let settings = Settings { window: options.window, ..Settings::default() };
         let plan = Plan { threads: options.threads.get(), settings, limits };
         let progress = Progress::new(inputs.progress().total.unwrap_or(0), options.progress);
         let mut listener = Heard { outputs, progress: &progress };

@@ -1,37 +1,34 @@
 //! `h2watch watch`: opens what a live run needs, runs it, and sums up.
 
-use std::path::Path;
-
-use super::args::WatchArgs;
 use super::{Exit, complain};
+use crate::config::{Changes, Reloader};
 use crate::detect::Settings;
 use crate::engine::Plan;
 use crate::model::{Stats, Verdict};
-use crate::sink::stream::{EventsTarget, Stream};
+use crate::sink::Outputs;
+use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::LiveSource;
-use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, Snapshot};
+use crate::source::live::{LiveSource, Timestamps};
+use crate::watch::privileges::{self, Capability, Needs};
+use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, Reload, Snapshot};
 use crate::web::Bound;
 
-/// The meaning of raw flags.
-pub(super) fn options(args: WatchArgs) -> Options {
-    let events = args.events.map(|path| match path == Path::new(super::STANDARD) {
-        true => EventsTarget::Stdout,
-        false => EventsTarget::File { path, rotate_bytes: 100 << 20, keep: 5 },
-    });
-    Options {
-        capture: CaptureOptions { interfaces: args.interface, filter: args.filter, ..CaptureOptions::default() },
-        keylogs: args.keylog,
-        listen: args.listen,
-        events: events.into_iter().collect(),
-        ..Options::default()
+impl Reload for Reloader {
+    fn reload(&mut self) -> Result<Changes, String> {
+        let changes = Self::reload(self);
+        match changes.as_ref().map(Changes::notice) {
+            Ok(None) => complain("configuration and keys were read again"),
+            Ok(Some(notice)) => complain(&notice),
+            Err(error) => complain(error),
+        }
+        changes
     }
 }
 
-/// Runs until it is stopped.
-pub(super) fn run(options: &Options) -> Exit {
-    match watch(options) {
-        Ok((_, verdict)) => Exit::of(verdict, false),
+/// Runs until it is stopped. A run that was stopped is a success, whatever it found: the summary says what that was.
+pub(super) fn run(options: &Options, reloader: &mut Reloader) -> Exit {
+    match watch(options, reloader) {
+        Ok(_) => Exit::Nothing,
         Err(message) => {
             complain(&message);
             Exit::Unreadable
@@ -39,13 +36,28 @@ pub(super) fn run(options: &Options) -> Exit {
     }
 }
 
-fn watch(options: &Options) -> Result<(Stats, Verdict), String> {
+fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    // What may need rights comes first, threads come last: the drop in between holds for all of them.
+    let user = options.user.as_deref().map(privileges::find_user).transpose()?;
     let mut source = open(&options.capture)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
-    let streams = options.events.iter().map(Stream::open).collect::<Result<_, _>>()?;
+    let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
+    if let Some(user) = &user {
+        targets.iter().try_for_each(|target| target.give_to(user.uid, user.gid))?;
+    }
+    let kept = privileges::drop(Needs {
+        user: options.user.as_deref(),
+        capabilities: &capabilities(&options.capture),
+        readable: &options.keylogs,
+    })?;
+    kept.notes.iter().for_each(|note| complain(note));
+    targets.iter().filter_map(Opened::trouble).for_each(|trouble| complain(&trouble));
+    let run = stream::run_name(crate::watch::now());
+    let streams = targets.into_iter().map(|target| target.start(&run)).collect::<Result<_, _>>()?;
     let mut keylogs = KeyLogs::new(&options.keylogs);
-    let mut desk = Desk::new(streams);
+    let mut desk = Desk::new(run, streams);
+    desk.sum_up(Outputs::open(&options.summary)?);
     let (board, publisher) = Board::new(Snapshot::default());
     let server = bound.serve(board)?;
     for address in server.addresses() {
@@ -53,7 +65,7 @@ fn watch(options: &Options) -> Result<(Stats, Verdict), String> {
     }
     let plan = Plan {
         threads: options.threads,
-        settings: Settings { window: options.window },
+        settings: Settings { window: options.window, servers: options.servers.clone() },
         limits: options.limits.clone(),
     };
     let parts = Parts {
@@ -62,24 +74,42 @@ fn watch(options: &Options) -> Result<(Stats, Verdict), String> {
         desk: &mut desk,
         publisher: &publisher,
         control: &control,
+        reload,
     };
     let (stats, verdict, error) = crate::watch::run(parts, &plan);
     server.stop();
-    let written = desk.finish();
+    let written = desk.finish(&stats, verdict);
     if let Some(error) = error {
-        complain(&error.to_string());
+        return Err(error.to_string());
     }
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
 }
 
+/// What it takes to open the capture again.
+fn capabilities(capture: &CaptureOptions) -> Vec<Capability> {
+    match capture.timestamps {
+        Timestamps::Host => vec![Capability::CAP_NET_RAW],
+        // The adapter has to be told to stamp.
+        Timestamps::Adapter | Timestamps::AdapterUnsynced => vec![Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN],
+    }
+}
+
 #[cfg(feature = "pcap")]
-fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
-    let CaptureOptions { interfaces, filter, snaplen, buffer, .. } = capture;
-    let source = crate::source::live::pcap::PcapSource::open(interfaces, filter.as_deref(), *snaplen, *buffer)?;
-    Ok(Box::new(source))
+pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+    use crate::source::live::pcap::{PcapSource, Settings};
+    privileges::check(&capabilities(capture))?;
+    let settings = Settings {
+        filter: capture.filter.clone(),
+        snaplen: capture.snaplen,
+        buffer: capture.buffer,
+        promiscuous: capture.promiscuous,
+        immediate: capture.immediate,
+        timestamps: capture.timestamps,
+    };
+    Ok(Box::new(PcapSource::open(&capture.interfaces, settings)?))
 }
 
 #[cfg(not(feature = "pcap"))]
-fn open(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no live capture: build it with --features pcap (needs libpcap)".to_owned())
 }

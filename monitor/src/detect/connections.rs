@@ -9,7 +9,9 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::ranges;
-use crate::model::{ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Protocol, Request, Time};
+use crate::model::{
+    ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Protocol, Request, ServerCounts, ServerSlot, Servers, Time,
+};
 
 /// CANCELs of a server that are remembered for each connection.
 const CANCELS: usize = 16;
@@ -84,6 +86,8 @@ pub(super) struct Connection {
     pub(super) server_host: u64,
     /// The CDN that publishes the client's address.
     edge: Option<Edge>,
+    /// Where the server is counted, once there was something to count.
+    slot: Option<ServerSlot>,
 }
 
 impl Connection {
@@ -111,7 +115,14 @@ impl Connection {
             server: mix(ends.server),
             server_host: mix(ends.server.ip()),
             edge: ranges::edge(ends.client.ip()),
+            slot: None,
         }
+    }
+
+    /// The counts of the server.
+    pub(super) fn counts<'s>(&mut self, servers: &'s mut Servers) -> &'s mut ServerCounts {
+        let slot = *self.slot.get_or_insert_with(|| servers.slot(self.ends.server));
+        servers.at(slot)
     }
 
     /// The edge that asks: by the request's headers, or where they name no CDN, by its published addresses.

@@ -13,7 +13,7 @@ impl Core {
             || request
                 .as_deref()
                 .is_some_and(|request| self.unauthorized.has(brief(connection, Some(request), at).target));
-        let id = self.next_reset(Frame::RstStream(0).name(), reset.code, reset.by, phase, reset.verified);
+        let id = self.next_reset(connection, Frame::RstStream(0).name(), reset.code, reset.by, phase, reset.verified);
         connection.last_reset = Some((reset.stream, id));
         let age = opened.map(|opened| at.since(opened));
         if let Some(age) = age {
@@ -45,7 +45,7 @@ impl Core {
     pub(super) fn goaway(&mut self, at: Time, connection: &mut Connection, seen: GoAwaySeen, out: &mut Vec<Finding>) {
         let GoAwaySeen { goaway, open } = seen;
         let frame = Frame::GoAway(goaway.last_stream);
-        let id = self.next_reset(frame.name(), goaway.code, goaway.by, Phase::Unknown, goaway.verified);
+        let id = self.next_reset(connection, frame.name(), goaway.code, goaway.by, Phase::Unknown, goaway.verified);
         out.push(Finding::Reset(Box::new(ResetFinding {
             time: at,
             id,
@@ -94,14 +94,26 @@ impl Core {
         }
     }
 
-    fn next_reset(&mut self, frame: &'static str, code: ErrorCode, by: Side, phase: Phase, verified: bool) -> u64 {
+    fn next_reset(
+        &mut self,
+        connection: &mut Connection,
+        frame: &'static str,
+        code: ErrorCode,
+        by: Side,
+        phase: Phase,
+        verified: bool,
+    ) -> u64 {
         self.resets += 1;
         let key = (frame, code, by, phase);
-        // The code is 32 bits of a peer's choice.
-        if self.stats.resets.len() < self.limits.top || self.stats.resets.contains_key(&key) {
+        // The code is 32 bits of a peer's choice; those that have a name always have room.
+        if code.name().is_some() || self.stats.resets.len() < self.limits.top || self.stats.resets.contains_key(&key) {
             *self.stats.resets.entry(key).or_default() += 1;
         } else {
+            *self.stats.resets_beyond.entry((frame, by, phase)).or_default() += 1;
             *self.stats.capped.entry("reset_codes").or_default() += 1;
+        }
+        if by == Side::Server {
+            connection.counts(&mut self.stats.servers).add_reset(code);
         }
         self.stats.unverified_resets += u64::from(!verified);
         self.resets

@@ -56,9 +56,8 @@ impl Ids {
     }
 }
 
-const fn fold(value: u128) -> u32 {
-    let half = (value as u64) ^ ((value >> 64) as u64);
-    (half as u32) ^ ((half >> 32) as u32)
+const fn fold(value: u64) -> u32 {
+    (value as u32) ^ ((value >> 32) as u32)
 }
 
 #[cfg(test)]

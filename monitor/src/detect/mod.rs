@@ -17,6 +17,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,18 +29,20 @@ use self::evidence::Unauthorized;
 use self::requests::{Answer, Ended};
 use self::suspected::Suspicion;
 use crate::limits::Limits;
-use crate::model::{ConnectionId, Event, Finding, Kind, Stats, Time, Verdict};
+use crate::model::{ConnectionId, Event, Finding, Kind, Servers, Stats, Time, Verdict};
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How long after its last reset a request may be asked again and still be the same case (capture time).
     pub window: Duration,
+    /// Servers that have counts of their own; empty: the first that are seen, up to a cap.
+    pub servers: Vec<SocketAddr>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { window: Duration::from_secs(2) }
+        Self { window: Duration::from_secs(2), servers: Vec::new() }
     }
 }
 
@@ -79,7 +82,7 @@ impl Detector {
     #[must_use]
     pub fn new(settings: Settings, limits: Arc<Limits>) -> Self {
         let core = Core {
-            stats: Stats::default(),
+            stats: Stats { servers: Servers::new(&settings.servers), ..Stats::default() },
             now: Time::default(),
             candidates: Candidates::new(limits.candidates),
             cases: Cases::new(settings.window, limits.cases, limits.case_resets),
@@ -181,8 +184,8 @@ impl Core {
             }
             Kind::Reset(seen) => self.reset(at, connection, *seen, out),
             Kind::GoAway(seen) => self.goaway(at, connection, *seen, out),
-            Kind::Ended { exchange, end, status, responded, known: _ } => {
-                self.ended(at, connection, Ended { exchange, end, status, responded }, out);
+            Kind::Ended { exchange, end, status, responded, known } => {
+                self.ended(at, connection, Ended { exchange, end, status, responded, known }, out);
             }
             Kind::Gap { by, bytes, at: noticed } => self.gap(at, connection, by, bytes, noticed, out),
             Kind::Dark { by, why } => self.dark(at, connection, by, why, out),

@@ -37,6 +37,7 @@ pub(super) struct Ended {
     pub(super) end: ExchangeEnd,
     pub(super) status: Option<u16>,
     pub(super) responded: bool,
+    pub(super) known: bool,
 }
 
 /// Why a request is a case.
@@ -49,11 +50,13 @@ struct Cause {
 
 impl Core {
     pub(super) fn request(&mut self, at: Time, connection: &mut Connection, exchange: Exchange) {
+        let protocol = connection.protocol.unwrap_or(Protocol::Other);
+        self.stream(protocol, exchange.id);
         if exchange.pushed {
             return; // The server's idea, and no client waits for it.
         }
-        let protocol = connection.protocol.unwrap_or(Protocol::Other);
         *self.stats.requests.entry(protocol).or_default() += 1;
+        connection.counts(&mut self.stats.servers).requests += 1;
         self.stats.timeline.at(at, |step| step.0 += 1);
         connection.requests += 1;
         let Exchange { id, request, .. } = exchange;
@@ -84,7 +87,8 @@ impl Core {
             return;
         }
         let protocol = connection.protocol.unwrap_or(Protocol::Other);
-        let class = answer.status.map_or(0, |status| u8::try_from(status / 100).unwrap_or(0));
+        let class = answer.status.map(|status| status / 100).filter(|class| (1..=5).contains(class));
+        let class = class.and_then(|class| u8::try_from(class).ok()).unwrap_or(0);
         *self.stats.responses.entry((protocol, class)).or_default() += 1;
         let open = connection.open.get_mut(&answer.exchange);
         let target = open.as_ref().map_or(0, |open| target(&open.request));
@@ -141,7 +145,18 @@ impl Core {
         latest.filter(|_| older)
     }
 
+    /// Counts a stream by who opened it (RFC 9113 section 5.1.1).
+    fn stream(&mut self, protocol: Protocol, id: ExchangeId) {
+        if matches!(protocol, Protocol::H2 | Protocol::H2c) {
+            let by = if id.is_multiple_of(2) { Side::Server } else { Side::Client };
+            *self.stats.streams.entry(by).or_default() += 1;
+        }
+    }
+
     pub(super) fn ended(&mut self, at: Time, connection: &mut Connection, ended: Ended, out: &mut Vec<Finding>) {
+        if !ended.known {
+            self.stream(connection.protocol.unwrap_or(Protocol::Other), ended.exchange);
+        }
         let open = connection.open.remove(&ended.exchange);
         self.open -= usize::from(open.is_some());
         let record = open.as_ref().map_or(0, |open| open.record);
@@ -284,7 +299,7 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
 }
 
 fn target(request: &Request) -> u64 {
-    request.target.map_or(0, |target| ((target.0 >> 64) as u64 ^ target.0 as u64).max(1))
+    request.target.map_or(0, |target| target.0.max(1))
 }
 
 /// What a request is remembered by.

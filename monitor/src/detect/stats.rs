@@ -12,6 +12,8 @@ const STEPS: usize = 60;
 /// Counts a decided case.
 pub(super) fn case(stats: &mut Stats, case: &CaseFinding, top: usize) {
     *stats.cases.entry((case.kind, case.outcome, case.edge)).or_default() += 1;
+    let server = stats.servers.slot(case.server);
+    stats.servers.at(server).add_case(case.kind, case.outcome);
     if let Some(basis) = case.basis {
         *stats.bases.entry((case.kind, basis)).or_default() += 1;
     }

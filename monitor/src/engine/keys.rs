@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tls_tap::keylog::Counts;
+use tls_tap::keys::Random;
 use tls_tap::{KeyLog, KeyStore};
 use zeroize::Zeroizing;
 
+use super::lifetime::Lifetime;
 use crate::limits::Limits;
-use crate::model::KeyStats;
+use crate::model::{KeyStats, Time};
 
 /// Malformed lines that are told by number.
 const TOLD: usize = 16;
@@ -43,15 +45,26 @@ impl KeyFeed {
 #[derive(Debug)]
 pub struct Keys {
     store: KeyStore,
-    shared: u64,
+    /// Generation and removals of the version that was shared last.
+    shared: (u64, u64),
     stats: KeyStats,
+    /// Handshakes that were seen and have a key.
+    matched: u64,
+    /// Of a live run.
+    lifetime: Option<Lifetime>,
 }
 
 impl Keys {
     /// No keys yet.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self { store: KeyStore::new(limits.secrets), shared: 0, stats: KeyStats::default() }
+        Self {
+            store: KeyStore::new(limits.secrets),
+            shared: (0, 0),
+            stats: KeyStats::default(),
+            matched: 0,
+            lifetime: None,
+        }
     }
 
     /// Reads a key log file to its end.
@@ -121,26 +134,59 @@ impl Keys {
 
     /// What is new since the last call; `None` when nothing is.
     pub(super) fn take_new(&mut self) -> Option<NewKeys> {
-        let since = std::mem::replace(&mut self.shared, self.store.generation());
-        (self.shared != since).then(|| NewKeys {
-            randoms: self.store.randoms_since(since).chain(self.store.transcripts_since(since)).copied().collect(),
-            store: Arc::new(self.store.clone()),
-        })
+        let now = (self.store.generation(), self.store.removed());
+        let before = std::mem::replace(&mut self.shared, now);
+        if before == now {
+            return None;
+        }
+        let mut randoms = self.store.take_changed();
+        if let Some(lifetime) = &mut self.lifetime {
+            self.matched += randoms.iter().filter(|random| lifetime.came(random)).count() as u64;
+        }
+        randoms.extend(self.store.transcripts_since(before.0));
+        Some(NewKeys { randoms: randoms.into(), store: Arc::new(self.store.clone()) })
+    }
+
+    /// Keys go with their connections, and when they are old.
+    pub(super) fn live(&mut self, limits: &Limits, now: Time) {
+        self.lifetime = Some(Lifetime::new(limits, now));
+    }
+
+    /// A handshake was seen.
+    pub(super) fn claim(&mut self, random: &Random) {
+        if self.store.get(random).is_some() {
+            self.matched += 1;
+        } else if let Some(lifetime) = &mut self.lifetime {
+            lifetime.await_key(random);
+        }
+    }
+
+    /// A connection has ended.
+    pub(super) fn ended(&mut self, random: Random) {
+        if let Some(lifetime) = &mut self.lifetime {
+            lifetime.ended(random);
+        }
+    }
+
+    /// The clock goes on. Gives the names of the connections whose keys have gone.
+    pub(super) fn advance(&mut self, now: Time) -> Vec<Random> {
+        self.lifetime.as_mut().map(|lifetime| lifetime.advance(now, &mut self.store)).unwrap_or_default()
     }
 
     /// There is something new since the last [`take_new`](Self::take_new).
     pub(super) const fn are_new(&self) -> bool {
-        self.shared != self.store.generation()
-    }
-
-    /// There are secrets for this connection.
-    pub(super) fn has(&self, random: &[u8; 32]) -> bool {
-        self.store.get(random).is_some()
+        self.shared.0 != self.store.generation()
     }
 
     /// Writes the counts.
-    pub(super) fn count(&self, stats: &mut KeyStats) {
+    pub(crate) fn count(&self, stats: &mut KeyStats) {
         let seen = self.stats.clone();
-        *stats = KeyStats { randoms: self.store.len() as u64, ..seen };
+        *stats = KeyStats {
+            randoms: self.store.len() as u64,
+            matched: self.matched,
+            evicted: self.store.evicted(),
+            wiped: self.store.removed(),
+            ..seen
+        };
     }
 }

@@ -5,6 +5,7 @@
 //! breaks the rhythm where the wire is quiet: it [settles](Engine::settle), so that nothing waits for packets that may not come.
 
 mod keys;
+mod lifetime;
 mod merge;
 mod recent;
 mod waiting;
@@ -23,6 +24,7 @@ use crate::model::{Event, Finding, PacketBatch, SegmentBatch, Stats, Time, Verdi
 use crate::packet::Decoder;
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
+use lifetime::Allowance;
 use recent::Recent;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
@@ -79,7 +81,6 @@ pub struct Engine<'m> {
     findings: Vec<Finding>,
     span: Option<(Time, Time)>,
     lost: u64,
-    matched: u64,
     /// Connections of which the late search found a secret.
     found_late: Recent<()>,
     found: u64,
@@ -93,15 +94,40 @@ pub struct Engine<'m> {
     reached: Option<Time>,
     /// When the run was last settled.
     settled: Time,
+    /// The latest time that is known.
+    now: Time,
+    /// Of a live run: what its search may cost.
+    allowance: Option<Allowance>,
 }
 
 impl<'m> Engine<'m> {
-    /// Starts the threads of a run in `scope`.
+    /// Starts the threads of a replay in `scope`.
     pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan) -> Self
     where
         'm: 'scope,
     {
-        let limits = Arc::new(plan.limits.clone());
+        let limits = Limits { key_wait: plan.limits.flow_idle, ..plan.limits.clone() };
+        Self::with(scope, keys, plan, Arc::new(limits))
+    }
+
+    /// Starts the threads of a live run, which has no end that bounds it: keys go with their connections, and the search for those of
+    /// connections joined late has a rate instead of a budget.
+    pub fn start_live<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan, now: Time) -> Self
+    where
+        'm: 'scope,
+    {
+        let mut this = Self::with(scope, keys, plan, Arc::new(plan.limits.clone()));
+        this.keys.live(&plan.limits, now);
+        this.search = Search::new(u64::MAX);
+        this.allowance = Some(Allowance::new(plan.limits.late_rate, now));
+        this.now = now;
+        this
+    }
+
+    fn with<'scope>(scope: &'scope Scope<'scope, '_>, keys: Keys, plan: &Plan, limits: Arc<Limits>) -> Self
+    where
+        'm: 'scope,
+    {
         Self {
             workers: Workers::start(scope, plan.threads, &limits),
             decoder: Decoder::new(&limits),
@@ -113,7 +139,6 @@ impl<'m> Engine<'m> {
             findings: Vec::new(),
             span: None,
             lost: 0,
-            matched: 0,
             found_late: Recent::default(),
             found: 0,
             spare: Vec::new(),
@@ -122,6 +147,8 @@ impl<'m> Engine<'m> {
             behind: None,
             reached: None,
             settled: Time::default(),
+            now: Time::default(),
+            allowance: None,
         }
     }
 
@@ -132,11 +159,14 @@ impl<'m> Engine<'m> {
 
     fn new_keys(&mut self) -> Option<NewKeys> {
         let keys = self.keys.take_new()?;
-        self.search.add_keys(&keys.store);
+        self.search.add_keys(&keys.store, keys.randoms.iter());
         Some(keys)
     }
 
     fn send(&mut self, job: Job<'m>) {
+        for random in self.keys.advance(self.now) {
+            self.search.forget(&random);
+        }
         let keys = self.new_keys();
         // While a shard is behind, the others go on with what is close to it only.
         let until = self.behind.map_or(u64::MAX, |first| first.saturating_add(AHEAD));
@@ -164,6 +194,10 @@ impl<'m> Engine<'m> {
     /// given every packet.
     pub fn settle(&mut self, now: Time, listener: &mut dyn Listener) {
         self.take_outputs(0, TRIALS_A_BATCH, listener);
+        self.now = self.now.max(now);
+        if self.allowance.is_some() {
+            self.search(TRIALS_A_BATCH);
+        }
         let waits = self.behind.is_some() || !self.unlocks.is_empty() || !self.waiting.is_idle() || self.keys.are_new();
         if !waits && now.since(self.settled) < TICK {
             return;
@@ -192,6 +226,7 @@ impl<'m> Engine<'m> {
 
     fn output(&mut self, output: Output<'m>, trials: u64, listener: &mut dyn Listener) {
         self.reached = self.reached.max(output.now);
+        self.now = self.now.max(output.now.unwrap_or_default());
         self.behind = output.shards.iter().filter_map(|shard| shard.behind).min();
         let now = if self.behind.is_none() { self.reached.take() } else { None };
         let blind = output.shards.iter().any(|shard| !shard.samples.flows.is_empty());
@@ -217,8 +252,12 @@ impl<'m> Engine<'m> {
         }
         for (shard, samples) in samples.into_iter().enumerate() {
             for random in &samples.claims {
-                self.matched += u64::from(self.keys.has(random));
+                self.keys.claim(random);
                 self.search.claim(random);
+            }
+            samples.ended.into_iter().for_each(|random| self.keys.ended(random));
+            if self.allowance.is_some() {
+                samples.gone.into_iter().for_each(|token| self.search.remove_flow(token));
             }
             for (token, side, samples) in samples.flows {
                 self.shards.insert(token, shard);
@@ -243,7 +282,17 @@ impl<'m> Engine<'m> {
     }
 
     fn search(&mut self, trials: u64) {
-        for found in self.search.step(trials) {
+        let before = self.search.trials();
+        let trials = match &mut self.allowance {
+            None => trials,
+            Some(_) if !self.search.pending() => return,
+            Some(allowance) => allowance.at(self.now).min(trials),
+        };
+        let found = self.search.step(trials);
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend(self.search.trials() - before);
+        }
+        for found in found {
             if let Some(shard) = self.shards.get(found.token) {
                 self.found += u64::from(self.found_late.get(found.token).is_none());
                 self.found_late.insert(found.token, ());
@@ -286,10 +335,14 @@ impl<'m> Engine<'m> {
         stats.span = self.span;
         stats.input.lost = self.lost;
         self.keys.count(&mut stats.keys);
-        stats.keys.matched = self.matched;
         stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();
-        stats.keys.exhausted = self.search.exhausted();
+        stats.keys.exhausted = match &self.allowance {
+            None => self.search.exhausted(),
+            Some(allowance) => allowance.is_used_up() && self.search.pending(),
+        };
+        stats.keys.sought = self.search.flows() as u64;
+        stats.keys.given_up = self.search.evicted();
         for (cap, count) in self.workers.counts().capped().into_iter().filter(|&(_, count)| count > 0) {
             *stats.capped.entry(cap).or_default() += count;
         }

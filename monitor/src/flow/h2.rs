@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use h2_tap::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Observer, Reset, Stream};
+use h2_tap::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Observer, Reset, Stream, Wanted};
 
-use super::request::{Builder, Draft};
+use super::request::{self, Builder, Draft};
 use super::voice::Teller;
 use crate::model::{
     CloseHow, DarkWhy, Exchange, ExchangeEnd, ExchangeId, GoAwaySeen, Kind, Request, ResetSeen, Side, Time,
@@ -129,11 +129,13 @@ impl Hearing<'_, '_> {
 impl Observer for Hearing<'_, '_> {
     type Tag = Arc<Request>;
 
+    const WANTED: Wanted = request::WANTED;
+
     fn request(&mut self, time: u64, stream: u32, kind: HeadKind, fields: &Fields<'_>, _: bool) -> Self::Tag {
         let mut draft = Draft::default();
-        for field in fields.iter() {
-            if let (Some(name), Some(value)) = (field.name, field.value) {
-                draft.field(name, value);
+        for (mark, value) in fields.marked() {
+            if let Some(value) = value {
+                draft.marked(mark, value);
             }
         }
         let request = self.ears.builder.build(draft, self.ears.secure);
@@ -159,8 +161,8 @@ impl Observer for Hearing<'_, '_> {
         };
         let status = if informational { stream.informational } else { stream.status };
         let asks_windows_auth = status == Some(401)
-            && fields.iter().any(|field| {
-                field.name == Some(b"www-authenticate") && field.value.is_some_and(super::http1::is_windows_auth)
+            && fields.marked().any(|(mark, value)| {
+                mark == request::WWW_AUTHENTICATE && value.is_some_and(super::http1::is_windows_auth)
             });
         let exchange = self.name(stream.id);
         self.teller.tell(Time(time), Kind::Response { exchange, status, informational, asks_windows_auth });
@@ -181,7 +183,7 @@ impl Observer for Hearing<'_, '_> {
         self.teller.tell(Time(time), Kind::GoAway(Box::new(GoAwaySeen { goaway, open })));
     }
 
-    fn end(&mut self, time: u64, stream: Stream<Self::Tag>, end: End) {
+    fn end(&mut self, time: u64, stream: &Stream<Self::Tag>, end: End) {
         self.ears.let_go(stream.tag.as_ref(), self.teller.limits.h2.closed_streams);
         let end = match end {
             End::Complete => ExchangeEnd::Complete,

@@ -27,9 +27,14 @@ pub struct Shard<'m> {
     /// Flows that may have samples to hand out.
     blind: Vec<(u32, ConnectionId)>,
     claims: Vec<[u8; 32]>,
+    /// Client randoms of flows that are closed, and names of closed flows whose samples were handed out.
+    ended: Vec<[u8; 32]>,
+    gone: Vec<u64>,
     /// Flows with bytes that wait for a missing segment, and with encrypted bytes held back, in the order in which they began to.
     waiting: Queue,
     holding: Queue,
+    /// Flows that are over and wait for a key, and until when.
+    overdue: VecDeque<(Time, u32, ConnectionId)>,
     /// Flows that a segment or a key has changed since they were weighed.
     touched: Vec<u32>,
     /// What flows weighed last: in TLS, in HTTP and all else.
@@ -149,6 +154,10 @@ pub struct Samples {
     pub flows: Vec<(u64, tls_tap::Side, Vec<late::Sample>)>,
     /// Client randoms of handshakes that were seen: their secrets need not be tried.
     pub claims: Vec<[u8; 32]>,
+    /// Client randoms of connections that are over: their secrets are needed no more.
+    pub ended: Vec<[u8; 32]>,
+    /// Tokens of flows that are over: they need not be searched.
+    pub gone: Vec<u64>,
 }
 
 /// Adds to or takes from a total.
@@ -169,8 +178,11 @@ impl<'m> Shard<'m> {
             sampled: HashMap::default(),
             blind: Vec::new(),
             claims: Vec::new(),
+            ended: Vec::new(),
+            gone: Vec::new(),
             waiting: Queue::default(),
             holding: Queue::default(),
+            overdue: VecDeque::new(),
             touched: Vec::new(),
             weight: (0, 0),
             counts: Counted::default(),
@@ -179,18 +191,31 @@ impl<'m> Shard<'m> {
 
     /// New key material: flows that wait for one of `new_randoms` are tried again. Their events get the ordinal of the last segment.
     pub fn keys(&mut self, keys: Arc<KeyStore>, new_randoms: &[[u8; 32]], out: &mut Events) {
+        let aside = keys.aside_generation() != self.keys.aside_generation();
         self.keys = keys;
         for random in new_randoms {
             for (at, id) in self.wanted.remove(random).unwrap_or_default() {
-                let mut over = false;
-                self.with(at, id, out, |connection, env| {
-                    connection.upper().retry(env);
-                    over = connection.is_over();
-                });
-                if over {
-                    self.close(at, self.now, CloseHow::InputEnded, true, out);
-                }
+                self.retry(at, id, out);
             }
+        }
+        if aside {
+            // A session id or an encrypted premaster secret does not lead to its flows: each that waits may be meant.
+            let mut waiting: Vec<(u32, ConnectionId)> = self.wanted.drain().flat_map(|(_, flows)| flows).collect();
+            waiting.sort_unstable_by_key(|&(_, id)| id);
+            for (at, id) in waiting {
+                self.retry(at, id, out);
+            }
+        }
+    }
+
+    fn retry(&mut self, at: u32, id: ConnectionId, out: &mut Events) {
+        let mut over = false;
+        self.with(at, id, out, |connection, env| {
+            connection.upper().retry(env);
+            over = connection.is_over();
+        });
+        if over {
+            self.close(at, self.now, CloseHow::InputEnded, true, out);
         }
     }
 
@@ -303,7 +328,12 @@ impl<'m> Shard<'m> {
 
     /// What is new for the late search.
     pub fn samples(&mut self) -> Samples {
-        let mut samples = Samples { flows: Vec::new(), claims: std::mem::take(&mut self.claims) };
+        let mut samples = Samples {
+            flows: Vec::new(),
+            claims: std::mem::take(&mut self.claims),
+            ended: std::mem::take(&mut self.ended),
+            gone: std::mem::take(&mut self.gone),
+        };
         for (at, id) in std::mem::take(&mut self.blind) {
             let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { continue };
             let State::Open(connection) = &mut slot.state else { continue };
@@ -457,6 +487,13 @@ impl<'m> Shard<'m> {
             self.forget_light(at);
         }
         for _ in 0..AT_ONCE {
+            let Some(&(until, at, id)) = self.overdue.front().filter(|(until, ..)| *until <= self.now) else { break };
+            self.overdue.pop_front();
+            if self.table.holds(at, id, |connection| usize::from(connection.is_over())) {
+                self.close(at, until, CloseHow::InputEnded, false, out);
+            }
+        }
+        for _ in 0..AT_ONCE {
             let Some((at, since)) = self.idle(List::Heavy, self.limits.flow_idle) else { break };
             self.close(at, since, CloseHow::Idle, false, out);
             self.table.remove(at);
@@ -478,7 +515,19 @@ impl<'m> Shard<'m> {
     fn close(&mut self, at: u32, time: Time, ending: CloseHow, may_wait: bool, out: &mut Events) {
         let Some(id) = self.table.get(at).map(|slot| slot.id) else { return };
         let mut done = false;
-        self.run(at, id, out, |connection, env| done = connection.close(time, ending, may_wait, env));
+        let mut waits = false;
+        self.run(at, id, out, |connection, env| {
+            let was_over = connection.is_over();
+            done = connection.close(time, ending, may_wait, env);
+            waits = !done && !was_over;
+        });
+        if waits && self.limits.key_wait < self.limits.flow_idle {
+            self.overdue.push_back((self.now.plus(self.limits.key_wait), at, id));
+            if self.overdue.len() > self.limits.flows {
+                // Its flow is gone, or waits as long as for a packet.
+                self.overdue.pop_front();
+            }
+        }
         if !done {
             return;
         }
@@ -491,7 +540,12 @@ impl<'m> Shard<'m> {
         replace(&mut self.waiting.bytes, connection.waiting(), 0);
         replace(&mut self.holding.bytes, connection.upper().held(), 0);
         self.counts.unsaid += connection.take_unsaid();
-        self.sampled.remove(&id.0);
+        if self.sampled.remove(&id.0).is_some() {
+            self.gone.push(id.0);
+        }
+        if self.ended.len() < self.limits.flows {
+            self.ended.extend(connection.upper().tls().and_then(|tls| tls.random()));
+        }
         self.table.shift(at, List::Light);
     }
 

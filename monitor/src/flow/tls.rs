@@ -126,7 +126,8 @@ impl<'m> TlsLayer<'m> {
 
     /// Something is held back, and its key is in no key log yet.
     pub(crate) fn waits(&self, keys: &KeyStore) -> bool {
-        self.tap.is_blind() && self.tap.random().is_none_or(|random| keys.get(random).is_none())
+        let unknown = || self.tap.random().is_none_or(|random| keys.get(random).is_none());
+        self.tap.is_blind() && (unknown() || self.tap.lacks_secret(keys))
     }
 
     /// The names under which a key is waited for: the random, and the transcript; given once until keys were tried.

@@ -3,9 +3,12 @@
 mod connection;
 mod event;
 mod finding;
+mod histogram;
 mod packet;
 mod request;
+mod servers;
 mod stats;
+mod text;
 mod time;
 
 pub use connection::{ConnectionId, Endpoints, Protocol};
@@ -18,10 +21,11 @@ pub use finding::{
     RetryResult, SuspectedFinding, Why,
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
+pub use histogram::Histogram;
 pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
-pub use stats::{
-    CaseCounts, ConnectionStats, Histogram, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst,
-};
+pub use servers::{ServerCounts, ServerSlot, Servers};
+pub use stats::{CaseCounts, ConnectionStats, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst};
+pub use text::Text;
 pub use time::Time;
 pub use tls_tap::Dark as TlsDark;

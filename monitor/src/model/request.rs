@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::Text;
+
 /// Names a request's target: a keyed hash of method, authority and full path with query, so that no query string is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TargetKey(pub u128);
+pub struct TargetKey(pub u64);
 
 /// Which kind of header names the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +28,7 @@ pub struct Identity {
     /// Which kind of header.
     pub kind: IdentityKind,
     /// Keyed hash of the value.
-    pub value: u128,
+    pub value: u64,
 }
 
 /// The edge that sent a request, recognised from its headers.
@@ -133,7 +135,7 @@ pub struct Request {
     /// `:authority` or `Host`, without user information. Shared by the requests of a connection.
     pub authority: Option<Arc<str>>,
     /// Path without query and fragment.
-    pub path: Option<Box<str>>,
+    pub path: Option<Text>,
     /// The target, where method, authority and path are known.
     pub target: Option<TargetKey>,
     /// What a retry keeps, where there is any.
@@ -155,6 +157,6 @@ impl Request {
             Some(Cow::Borrowed(_)) | None => 0,
         };
         let (authority, path) = (self.authority.as_ref().map_or(0, |text| text.len()), &self.path);
-        owned(&self.method) + owned(&self.scheme) + authority + path.as_ref().map_or(0, |text| text.len())
+        owned(&self.method) + owned(&self.scheme) + authority + path.as_ref().map_or(0, |text| text.bytes().len())
     }
 }

@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{
-    Basis, CaseKind, CloseHow, Edge, ErrorCode, Outcome, PacketCounts, Phase, Protocol, RetryResult, Side, Time, Why,
+    Basis, CaseKind, CloseHow, Edge, ErrorCode, Histogram, Outcome, PacketCounts, Phase, Protocol, RetryResult,
+    Servers, Side, Time, Why,
 };
 
 /// Every count that the outputs show. The text summary, the JSON summary and the metrics are views of it.
@@ -23,8 +24,14 @@ pub struct Stats {
     pub requests: BTreeMap<Protocol, u64>,
     /// Final responses by protocol and status class (1 to 5; 0 when the status could not be decoded).
     pub responses: BTreeMap<(Protocol, u8), u64>,
+    /// HTTP/2 streams by who opened them.
+    pub streams: BTreeMap<Side, u64>,
+    /// Counts by server.
+    pub servers: Servers,
     /// Resets: frame name, code, sender, phase.
     pub resets: BTreeMap<(&'static str, ErrorCode, Side, Phase), u64>,
+    /// Resets whose code has no name, once [`resets`](Self::resets) was full: frame name, sender, phase.
+    pub resets_beyond: BTreeMap<(&'static str, Side, Phase), u64>,
     /// Resets that rest on bytes that could not be authenticated.
     pub unverified_resets: u64,
     /// Cases.
@@ -85,8 +92,16 @@ pub struct KeyStats {
     pub found_late: u64,
     /// Trials of that search.
     pub trials: u64,
-    /// The search ended at its budget.
+    /// The search ended at its budget; live: it has more to try than its rate allows.
     pub exhausted: bool,
+    /// Directions of connections joined late that are searched.
+    pub sought: u64,
+    /// Directions and secrets that the search gave up because there were too many.
+    pub given_up: u64,
+    /// Secrets dropped because the store was full: connections, sessions.
+    pub evicted: u64,
+    /// Secrets wiped because their connection had ended or they were old: connections, sessions.
+    pub wiped: u64,
 }
 
 /// Connections.
@@ -123,35 +138,6 @@ impl CloseHow {
             Self::Evicted => "evicted",
             Self::InputEnded => "input_ended",
         }
-    }
-}
-
-/// A histogram of spans with fixed bounds.
-#[derive(Clone, Debug, Default)]
-pub struct Histogram {
-    /// Counts of each bound of [`Histogram::BOUNDS`], not cumulative, and one more above the last.
-    pub counts: [u64; 13],
-    /// Sum.
-    pub sum: Duration,
-}
-
-impl Histogram {
-    /// Upper bounds in seconds.
-    pub const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
-
-    /// Adds one.
-    pub fn record(&mut self, span: Duration) {
-        let at = Self::BOUNDS.iter().position(|&bound| span.as_secs_f64() <= bound).unwrap_or(Self::BOUNDS.len());
-        if let Some(count) = self.counts.get_mut(at) {
-            *count += 1;
-        }
-        self.sum = self.sum.saturating_add(span);
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn any(packet: &[u8], place: Place) -> Result<Place, Found> {
 }
 
 #[inline]
-const fn mapped(address: [u8; 4]) -> u128 {
+pub(super) const fn mapped(address: [u8; 4]) -> u128 {
     0xffff_0000_0000 | u32::from_be_bytes(address) as u128
 }
 

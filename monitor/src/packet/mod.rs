@@ -16,6 +16,9 @@ use crate::model::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, S
 use fragment::Fragments;
 use walk::{Found, Layer, Place, Tcp};
 
+/// LINKTYPE of Ethernet.
+const ETHERNET: u16 = 1;
+
 /// Datagrams within datagrams that are reassembled for one packet.
 const MAX_REASSEMBLED: u32 = 4;
 
@@ -70,6 +73,12 @@ impl Decoder {
         self.now = self.now.max(packet.time);
         let bytes = packet.data.chunk(&out.arena).bytes();
         self.counts.bytes += bytes.len() as u64;
+        if packet.link == ETHERNET
+            && let Some(tcp) = walk::plain(bytes)
+        {
+            let payload = part(packet.data, tcp.at, tcp.len);
+            return self.segment(packet.time, &tcp, payload, out);
+        }
         let end = bytes.len().max(packet.wire_len as usize);
         let found = match walk::begin(packet.link, bytes, end) {
             Some(Ok(place)) => walk::walk(bytes, place),

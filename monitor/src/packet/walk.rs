@@ -48,7 +48,7 @@ pub(super) enum Found {
 }
 
 /// A TCP header, and where its payload is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tcp {
     pub(super) from: (u128, u16),
     pub(super) to: (u128, u16),
@@ -87,6 +87,43 @@ pub(super) fn begin(link: u16, packet: &[u8], end: usize) -> Option<Result<Place
         }
         _ => None,
     }
+}
+
+/// The shape that most packets have, all at once: Ethernet, IPv4 without options, TCP. `None`: any other, or there is something to say of
+/// it.
+#[inline]
+pub(super) fn plain(packet: &[u8]) -> Option<Tcp> {
+    /// Where the layers begin.
+    const IP: usize = 14;
+    const TCP: usize = IP + 20;
+    let header = array::<{ TCP + 20 }>(packet, 0)?;
+    let (&ether, ip) = header.split_first_chunk::<IP>()?;
+    let (&ip, tcp) = ip.split_first_chunk::<20>()?;
+    let [.., 0x08, 0x00] = ether else { return None };
+    let [0x45, _, t0, t1, _, _, f0, f1, _, 6, _, _, a0, a1, a2, a3, b0, b1, b2, b3] = ip else { return None };
+    let total = usize::from(u16::from_be_bytes([t0, t1]));
+    // A length of 0 was left to the network card; of a fragment the rest is to be awaited.
+    if total == 0 || u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+        return None;
+    }
+    let &[s0, s1, d0, d1, q0, q1, q2, q3, k0, k1, k2, k3, offset, flags, ..] = tcp else { return None };
+    let at = TCP + usize::from(offset >> 4) * 4;
+    let end = IP + total;
+    if offset < 0x50 || at > end {
+        return None;
+    }
+    let captured = end.min(packet.len());
+    Some(Tcp {
+        from: (ip::mapped([a0, a1, a2, a3]), u16::from_be_bytes([s0, s1])),
+        to: (ip::mapped([b0, b1, b2, b3]), u16::from_be_bytes([d0, d1])),
+        tunnel: 0,
+        seq: u32::from_be_bytes([q0, q1, q2, q3]),
+        ack: u32::from_be_bytes([k0, k1, k2, k3]),
+        flags,
+        at: at.min(captured),
+        len: captured.saturating_sub(at),
+        missing: u32::try_from(end - captured.max(at)).unwrap_or(u32::MAX),
+    })
 }
 
 /// Walks to the end of what can be followed.
@@ -169,4 +206,47 @@ fn tcp(packet: &[u8], place: Place, from: u128, to: u128) -> Found {
         len: captured.saturating_sub(at),
         missing: u32::try_from(place.end - captured.max(at)).unwrap_or(u32::MAX),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Found, begin, plain, walk};
+
+    proptest! {
+        /// What is read all at once is what the walk finds.
+        #[test]
+        fn plain_packets_are_as_walked(
+            changes in proptest::collection::vec((0_usize..64, any::<u8>()), 0..4),
+            keep in 40_usize..=90,
+            more in 0_usize..9,
+        ) {
+            let mut packet = vec![0; 90];
+            packet[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
+            packet[16..18].copy_from_slice(&70_u16.to_be_bytes());
+            packet[23] = 6;
+            packet[26..38].copy_from_slice(b"abcdefghijkl");
+            packet[46] = 0x50;
+            for (at, byte) in changes {
+                packet[at] = byte;
+            }
+            packet.truncate(keep);
+            if let Some(tcp) = plain(&packet) {
+                let place = begin(1, &packet, keep + more).and_then(Result::ok).unwrap();
+                prop_assert!(matches!(walk(&packet, place), Found::Tcp(walked) if walked == tcp));
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_packet_is_known() {
+        let mut packet = vec![0; 60];
+        packet[12..18].copy_from_slice(&[8, 0, 0x45, 0, 0, 45]);
+        (packet[23], packet[46]) = (6, 0x50);
+        assert_eq!(plain(&packet).map(|tcp| (tcp.at, tcp.len, tcp.missing)), Some((54, 5, 0)));
+        assert_eq!(plain(&packet[..56]).map(|tcp| (tcp.at, tcp.len, tcp.missing)), Some((54, 2, 3)));
+        packet[20] = 0x20;
+        assert_eq!(plain(&packet), None);
+    }
 }

@@ -23,14 +23,25 @@ impl std::fmt::Debug for Writer {
     }
 }
 
+/// The last line.
 #[derive(Serialize)]
-struct Last<'s> {
+pub(super) struct Last<'s> {
     schema: &'static str,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'s str>,
     #[serde(flatten)]
     summary: Summary<'s>,
+}
+
+impl<'s> Last<'s> {
+    /// The line for these counts; a live run has a name.
+    pub(super) fn of(stats: &'s Stats, verdict: Verdict, run: Option<&'s str>) -> Self {
+        let time = stats.span.map(|span| span.1);
+        Self { schema: SCHEMA, event: "summary", time, run, summary: Summary::of(stats, verdict) }
+    }
 }
 
 impl Writer {
@@ -62,12 +73,7 @@ impl Writer {
     }
 
     pub(super) fn finish(mut self, stats: &Stats, verdict: Verdict) -> Result<(), String> {
-        self.line(&Last {
-            schema: SCHEMA,
-            event: "summary",
-            time: stats.span.map(|span| span.1),
-            summary: Summary::of(stats, verdict),
-        });
+        self.line(&Last::of(stats, verdict, None));
         let result = match self.failed.take() {
             Some(error) => {
                 // What the buffer still holds would fail again, when it is dropped.

@@ -65,7 +65,7 @@ impl Report {
 }
 
 /// Writes a value as JSON on one line. Characters that could steer a terminal are written as `\u` escapes: the value is the same.
-pub(super) fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(out, Safe)).map_err(io::Error::from)
 }
 

@@ -6,20 +6,23 @@ mod metrics;
 mod printable;
 mod progress;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
 mod view;
-mod words;
+pub(crate) mod words;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+pub(crate) use json::write as write_json;
 pub use printable::printable;
 pub use progress::Progress;
+pub(crate) use summary::{Count, Spans, Summary};
+pub(crate) use view::{Line, millis};
 
 use crate::model::{Finding, Stats, Verdict};
 
@@ -70,6 +73,13 @@ pub struct Options {
     pub verbose: bool,
     /// Colour of the text.
     pub color: anstream::ColorChoice,
+}
+
+impl Default for Options {
+    /// A summary for people, and nothing else.
+    fn default() -> Self {
+        Self { format: Format::Text, events: None, metrics: None, verbose: false, color: anstream::ColorChoice::Auto }
+    }
 }
 
 /// Everything that a run writes. A write that fails ends its output, is reported once by [`finish`](Self::finish), and stops nothing

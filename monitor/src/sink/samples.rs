@@ -12,19 +12,19 @@ use crate::model::{
 
 const START: u64 = 1_700_000_000_000_000_001;
 
-pub(super) fn at(millis: u64) -> Time {
+pub(crate) fn at(millis: u64) -> Time {
     Time(START + millis * 1_000_000)
 }
 
-pub(super) fn client() -> SocketAddr {
+pub(crate) fn client() -> SocketAddr {
     "192.0.2.7:40001".parse().unwrap()
 }
 
-pub(super) fn server() -> SocketAddr {
+pub(crate) fn server() -> SocketAddr {
     "[2001:db8::1]:8443".parse().unwrap()
 }
 
-pub(super) fn request(path: &str) -> Arc<Request> {
+pub(crate) fn request(path: &str) -> Arc<Request> {
     Arc::new(Request {
         method: Some("GET".into()),
         scheme: Some("https".into()),
@@ -34,7 +34,7 @@ pub(super) fn request(path: &str) -> Arc<Request> {
     })
 }
 
-pub(super) fn reset() -> ResetFinding {
+pub(crate) fn reset() -> ResetFinding {
     ResetFinding {
         time: at(5),
         id: 1,
@@ -55,7 +55,7 @@ pub(super) fn reset() -> ResetFinding {
     }
 }
 
-pub(super) fn case() -> CaseFinding {
+pub(crate) fn case() -> CaseFinding {
     CaseFinding {
         time: at(2005),
         id: 1,
@@ -76,7 +76,7 @@ pub(super) fn case() -> CaseFinding {
     }
 }
 
-pub(super) fn findings() -> Vec<Finding> {
+pub(crate) fn findings() -> Vec<Finding> {
     let retry = Retry {
         protocol: Protocol::Http1,
         delay: Duration::from_micros(3_500),
@@ -175,7 +175,7 @@ fn dark(why: DarkWhy, by: Option<Side>) -> Finding {
     }))
 }
 
-pub(super) fn stats() -> Stats {
+pub(crate) fn stats() -> Stats {
     let mut stats = Stats { span: Some((at(0), at(60_000))), suspected: 1, unverified_resets: 1, ..Stats::default() };
     stats.packets.packets = 12_345;
     stats.packets.bytes = 9_876_543;

@@ -12,7 +12,7 @@ use crate::model::{CaseCounts, Histogram, Stats, Time, Verdict};
 const WORST: usize = 10;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Summary<'s> {
+pub(crate) struct Summary<'s> {
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'static str>,
@@ -26,26 +26,26 @@ pub(super) struct Summary<'s> {
     connections: Connections,
     requests: Vec<Count>,
     responses: Vec<Count>,
-    resets: Vec<Count>,
-    unverified_resets: u64,
-    cases: Vec<Count>,
-    bases: Vec<Count>,
-    unknown: Vec<Count>,
-    retries: Vec<Count>,
-    origin_errors: Vec<Count>,
-    suspected: u64,
+    pub(crate) resets: Vec<Count>,
+    pub(crate) unverified_resets: u64,
+    pub(crate) cases: Vec<Count>,
+    pub(crate) bases: Vec<Count>,
+    pub(crate) unknown: Vec<Count>,
+    pub(crate) retries: Vec<Count>,
+    pub(crate) origin_errors: Vec<Count>,
+    pub(crate) suspected: u64,
     gaps: Vec<Count>,
     anomalies: Vec<Count>,
     capped: Vec<Count>,
-    request_to_reset: Spans,
-    reset_to_retry: Spans,
+    pub(crate) request_to_reset: Spans,
+    pub(crate) reset_to_retry: Spans,
     worst: WorstView<'s>,
     timeline: TimelineView,
 }
 
 /// A count and what it is a count of.
 #[derive(Debug, Default, Serialize)]
-struct Count {
+pub(crate) struct Count {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,8 +130,9 @@ struct Connections {
     dark: Vec<Count>,
 }
 
+/// A histogram.
 #[derive(Debug, Serialize)]
-struct Spans {
+pub(crate) struct Spans {
     count: u64,
     sum_ms: f64,
     buckets: Vec<Bucket>,
@@ -175,7 +176,7 @@ struct Step {
 }
 
 impl<'s> Summary<'s> {
-    pub(super) fn of(stats: &'s Stats, verdict: Verdict) -> Self {
+    pub(crate) fn of(stats: &'s Stats, verdict: Verdict) -> Self {
         Self {
             verdict: words::verdict(verdict),
             why: words::unsure(verdict),
@@ -191,14 +192,7 @@ impl<'s> Summary<'s> {
                 class: Some(words::class(*class)),
                 ..Count::default()
             }),
-            resets: list(&stats.resets, |(frame, code, sender, phase)| Count {
-                frame: Some(frame),
-                error_code: Some(code.0),
-                error_name: Some(code.to_string()),
-                sender: Some(words::side(*sender)),
-                phase: Some(words::phase(*phase)),
-                ..Count::default()
-            }),
+            resets: resets(stats),
             unverified_resets: stats.unverified_resets,
             cases: list(&stats.cases, |(kind, outcome, edge)| Count {
                 kind: Some(words::kind(*kind)),
@@ -235,8 +229,8 @@ impl<'s> Summary<'s> {
                 .collect(),
             anomalies: list(&stats.anomalies, |what| Count { what: Some(what), ..Count::default() }),
             capped: list(&stats.capped, |what| Count { what: Some(what), ..Count::default() }),
-            request_to_reset: spans(&stats.reset_age),
-            reset_to_retry: spans(&stats.retry_delay),
+            request_to_reset: Spans::from(&stats.reset_age),
+            reset_to_retry: Spans::from(&stats.retry_delay),
             worst: WorstView {
                 paths: worst(&stats.worst.paths),
                 hosts: worst(&stats.worst.hosts),
@@ -262,6 +256,25 @@ impl<'s> Summary<'s> {
 
 fn list<K>(counts: &BTreeMap<K, u64>, what: impl Fn(&K) -> Count) -> Vec<Count> {
     counts.iter().map(|(key, &count)| Count { count, ..what(key) }).collect()
+}
+
+fn resets(stats: &Stats) -> Vec<Count> {
+    let mut resets = list(&stats.resets, |(frame, code, sender, phase)| Count {
+        frame: Some(frame),
+        error_code: Some(code.0),
+        error_name: Some(code.to_string()),
+        sender: Some(words::side(*sender)),
+        phase: Some(words::phase(*phase)),
+        ..Count::default()
+    });
+    resets.extend(list(&stats.resets_beyond, |(frame, sender, phase)| Count {
+        frame: Some(frame),
+        error_name: Some("other".to_owned()),
+        sender: Some(words::side(*sender)),
+        phase: Some(words::phase(*phase)),
+        ..Count::default()
+    }));
+    resets
 }
 
 fn packets(stats: &Stats) -> Packets {
@@ -310,12 +323,14 @@ fn connections(stats: &Stats) -> Connections {
     }
 }
 
-fn spans(histogram: &Histogram) -> Spans {
-    let bounds = Histogram::BOUNDS.iter().map(|bound| Some(bound * 1e3)).chain([None]);
-    Spans {
-        count: histogram.count(),
-        sum_ms: millis(histogram.sum),
-        buckets: bounds.zip(histogram.counts).map(|(le_ms, count)| Bucket { le_ms, count }).collect(),
+impl From<&Histogram> for Spans {
+    fn from(histogram: &Histogram) -> Self {
+        let bounds = Histogram::BOUNDS.iter().map(|bound| Some(bound * 1e3)).chain([None]);
+        Self {
+            count: histogram.count(),
+            sum_ms: millis(histogram.sum),
+            buckets: bounds.zip(histogram.counts).map(|(le_ms, count)| Bucket { le_ms, count }).collect(),
+        }
     }
 }
 

@@ -13,10 +13,12 @@ use crate::model::{
 
 /// A line of the events file. A field that is `None` or empty is left out.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Line<'f> {
+pub(crate) struct Line<'f> {
     schema: &'static str,
     event: &'static str,
     time: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'f str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,12 +137,17 @@ impl From<&Retry> for RetryView {
 
 /// Milliseconds with what the nanoseconds say behind the point.
 #[allow(clippy::cast_precision_loss)]
-pub(super) fn millis(span: Duration) -> f64 {
+pub(crate) fn millis(span: Duration) -> f64 {
     // Below 104 days nanoseconds are exact in an f64.
     span.as_nanos() as f64 / 1e6
 }
 
 impl<'f> Line<'f> {
+    /// The line of a live run's event says which run.
+    pub(super) fn of_run(self, run: Option<&'f str>) -> Self {
+        Self { run, ..self }
+    }
+
     fn new(event: &'static str, time: Time) -> Self {
         Self { schema: SCHEMA, event, time, ..Self::default() }
     }

@@ -2,23 +2,23 @@
 
 use crate::model::{Basis, CaseKind, Edge, Outcome, Phase, RetryResult, Side, Unsure, Verdict, Why};
 
-pub(super) const SIDES: [Side; 2] = [Side::Client, Side::Server];
-pub(super) const PHASES: [Phase; 4] = [Phase::BeforeResponse, Phase::InBody, Phase::AfterEnd, Phase::Unknown];
-pub(super) const KINDS: [CaseKind; 2] = [CaseKind::Downgrade, CaseKind::Failure];
-pub(super) const OUTCOMES: [Outcome; 4] = [Outcome::Retried, Outcome::GivenUp, Outcome::Truncated, Outcome::Unknown];
-pub(super) const BASES: [Basis; 4] = [Basis::Identity, Basis::ProtocolSwitch, Basis::Sequence, Basis::Absence];
-pub(super) const RESULTS: [RetryResult; 3] = [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse];
-pub(super) const WHYS: [Why; 6] =
+pub(crate) const SIDES: [Side; 2] = [Side::Client, Side::Server];
+pub(crate) const PHASES: [Phase; 4] = [Phase::BeforeResponse, Phase::InBody, Phase::AfterEnd, Phase::Unknown];
+pub(crate) const KINDS: [CaseKind; 2] = [CaseKind::Downgrade, CaseKind::Failure];
+pub(crate) const OUTCOMES: [Outcome; 4] = [Outcome::Retried, Outcome::GivenUp, Outcome::Truncated, Outcome::Unknown];
+pub(crate) const BASES: [Basis; 4] = [Basis::Identity, Basis::ProtocolSwitch, Basis::Sequence, Basis::Absence];
+pub(crate) const RESULTS: [RetryResult; 3] = [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse];
+pub(crate) const WHYS: [Why; 6] =
     [Why::InputEnded, Why::ClientBlind, Why::Ambiguous, Why::OtherOrigin, Why::RequestUnseen, Why::Cap];
 
-pub(super) const fn side(side: Side) -> &'static str {
+pub(crate) const fn side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
         Side::Server => "server",
     }
 }
 
-pub(super) const fn phase(phase: Phase) -> &'static str {
+pub(crate) const fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::BeforeResponse => "before_response",
         Phase::InBody => "in_body",
@@ -27,14 +27,14 @@ pub(super) const fn phase(phase: Phase) -> &'static str {
     }
 }
 
-pub(super) const fn kind(kind: CaseKind) -> &'static str {
+pub(crate) const fn kind(kind: CaseKind) -> &'static str {
     match kind {
         CaseKind::Downgrade => "downgrade",
         CaseKind::Failure => "failure",
     }
 }
 
-pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Retried => "retried",
         Outcome::GivenUp => "given_up",
@@ -43,7 +43,7 @@ pub(super) const fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-pub(super) const fn basis(basis: Basis) -> &'static str {
+pub(crate) const fn basis(basis: Basis) -> &'static str {
     match basis {
         Basis::Identity => "identity",
         Basis::ProtocolSwitch => "protocol_switch",
@@ -52,7 +52,7 @@ pub(super) const fn basis(basis: Basis) -> &'static str {
     }
 }
 
-pub(super) const fn why(why: Why) -> &'static str {
+pub(crate) const fn why(why: Why) -> &'static str {
     match why {
         Why::InputEnded => "input_ended",
         Why::ClientBlind => "client_blind",
@@ -63,7 +63,7 @@ pub(super) const fn why(why: Why) -> &'static str {
     }
 }
 
-pub(super) const fn result(result: RetryResult) -> &'static str {
+pub(crate) const fn result(result: RetryResult) -> &'static str {
     match result {
         RetryResult::Ok => "ok",
         RetryResult::HttpError => "http_error",
@@ -72,12 +72,12 @@ pub(super) const fn result(result: RetryResult) -> &'static str {
 }
 
 /// The edge's name where "not recognised" needs one.
-pub(super) fn edge(edge: Option<Edge>) -> &'static str {
+pub(crate) fn edge(edge: Option<Edge>) -> &'static str {
     edge.map_or("none", Edge::name)
 }
 
 /// A status class of [`Stats::responses`](crate::model::Stats::responses).
-pub(super) const fn class(class: u8) -> &'static str {
+pub(crate) const fn class(class: u8) -> &'static str {
     match class {
         1 => "1xx",
         2 => "2xx",
@@ -88,7 +88,7 @@ pub(super) const fn class(class: u8) -> &'static str {
     }
 }
 
-pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Nothing => "nothing",
         Verdict::Found => "found",
@@ -96,7 +96,7 @@ pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-pub(super) const fn unsure(verdict: Verdict) -> Option<&'static str> {
+pub(crate) const fn unsure(verdict: Verdict) -> Option<&'static str> {
     match verdict {
         Verdict::Inconclusive(unsure) => Some(match unsure {
             Unsure::Empty => "empty",

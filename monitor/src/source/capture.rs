@@ -77,6 +77,8 @@ pub(super) struct Capture<'m> {
     /// Decryption Secrets Blocks are delivered.
     secrets: bool,
     supported: bool,
+    /// The link type seen last.
+    link: Option<u16>,
     /// Unsupported link types that were noted.
     unsupported: Vec<u16>,
     pub(super) faults: Faults,
@@ -92,6 +94,7 @@ impl<'m> Capture<'m> {
             ended: false,
             secrets,
             supported: false,
+            link: None,
             unsupported: Vec::new(),
             faults: Faults::default(),
             between: Between::default(),
@@ -141,7 +144,9 @@ impl<'m> Capture<'m> {
             };
             match step {
                 Step::Packet(head) => {
-                    self.see_link(head.link);
+                    if self.link != Some(head.link) {
+                        self.see_link(head.link);
+                    }
                     self.head = Some(head);
                     return;
                 }
@@ -233,8 +238,8 @@ impl<'m> Capture<'m> {
         self.faults.unreadable = true;
     }
 
-    #[inline]
     fn see_link(&mut self, link: u16) {
+        self.link = Some(link);
         if link_supported(link) {
             self.supported = true;
         } else if self.unsupported.len() < NOTES && !self.unsupported.contains(&link) {

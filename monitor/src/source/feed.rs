@@ -19,6 +19,8 @@ pub(super) struct MappedFeed<'m> {
     mapping: &'m Mapping,
     bytes: &'m [u8],
     at: usize,
+    /// Up to where memory was asked for.
+    asked: usize,
     released: Released,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct StreamFeed<'m> {
 
 impl<'m> Feed<'m> {
     pub(super) fn mapped(mapping: &'m Mapping) -> Self {
-        Self::Mapped(MappedFeed { mapping, bytes: mapping.bytes(), at: 0, released: Released::default() })
+        Self::Mapped(MappedFeed { mapping, bytes: mapping.bytes(), at: 0, asked: 0, released: Released::default() })
     }
 
     pub(super) fn stream(reader: Box<dyn Read + Send + 'm>) -> Self {
@@ -79,7 +81,7 @@ impl<'m> Feed<'m> {
     #[inline]
     pub(super) fn take(&mut self, bytes: usize) {
         match self {
-            Self::Mapped(feed) => feed.at = feed.at.saturating_add(bytes).min(feed.bytes.len()),
+            Self::Mapped(feed) => feed.take(bytes),
             Self::Stream(feed) => {
                 let bytes = bytes.min(feed.end - feed.start);
                 feed.start += bytes;
@@ -116,6 +118,35 @@ impl Feed<'_> {
     pub(super) fn release_all(&self) {
         if let Self::Mapped(feed) = self {
             feed.mapping.release();
+        }
+    }
+}
+
+impl MappedFeed<'_> {
+    #[inline]
+    fn take(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes).min(self.bytes.len());
+        if self.at >= self.asked {
+            self.ask(bytes);
+        }
+    }
+
+    /// Asks for memory ahead. Where the next header is, the header before it says: one after the other each would be waited for. Packets
+    /// mostly come in runs of one length, so the next few headers are likely to be that far apart, and are fetched at one time.
+    #[inline]
+    fn ask(&mut self, length: usize) {
+        /// Headers that are asked for at one time.
+        const AHEAD: usize = 8;
+        /// Shorter packets lie close enough together, and of longer ones each is on pages of its own.
+        const LENGTHS: std::ops::RangeInclusive<usize> = 128..=2_048;
+        /// Bytes of a line of the processor's memory; the headers of a packet take two.
+        const LINE: usize = 64;
+        self.asked = self.at;
+        if LENGTHS.contains(&length) {
+            let byte = |at: usize| self.bytes.get(at).copied().unwrap_or_default();
+            let lines = (1..=AHEAD).map(|n| self.at.saturating_add(n * length));
+            std::hint::black_box(lines.fold(0, |all, at| all ^ byte(at) ^ byte(at.saturating_add(LINE))));
+            self.asked = self.at.saturating_add(AHEAD * length);
         }
     }
 }

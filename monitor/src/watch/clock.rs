@@ -71,6 +71,12 @@ impl Clock {
         Time(time.0.wrapping_add(self.correction))
     }
 
+    /// The time of the run when the clock was read last.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
     /// Steps so far.
     #[must_use]
     pub const fn steps(&self) -> u64 {

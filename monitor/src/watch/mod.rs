@@ -4,7 +4,9 @@ pub mod board;
 pub mod clock;
 mod control;
 mod desk;
+pub mod history;
 mod options;
+pub mod privileges;
 mod system;
 
 use std::thread;
@@ -14,7 +16,9 @@ pub use board::{Board, Publisher, Snapshot};
 pub use control::Control;
 pub use desk::Desk;
 pub use options::{CaptureOptions, Options};
+pub(crate) use system::now;
 
+use crate::config::Changes;
 use crate::engine::{Engine, KeyFeed, Keys, Plan};
 use crate::model::{PacketBatch, Stats, Time, Verdict};
 use crate::source::SourceError;
@@ -40,17 +44,29 @@ pub struct Parts<'r> {
     pub publisher: &'r Publisher,
     /// Who stops it, and asks for a reload.
     pub control: &'r Control,
+    /// Reads the configuration again.
+    pub reload: &'r mut dyn Reload,
+}
+
+/// Reads the configuration of a live run again.
+pub trait Reload {
+    /// What changes by it.
+    ///
+    /// # Errors
+    /// Why everything stays as it is, in one line.
+    fn reload(&mut self) -> Result<Changes, String>;
 }
 
 /// Runs until it is stopped. Gives the counts, the verdict, and what made the source fail, if that ended the run.
 pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError>) {
     thread::scope(|scope| {
         let clock = Clock::new(system::reading());
-        let engine = Engine::start(scope, Keys::new(&plan.limits), plan);
+        let engine = Engine::start_live(scope, Keys::new(&plan.limits), plan, system::now());
         let mut run = Run {
             started: system::now(),
             number: 0,
             published: Time::default(),
+            reload_error: None,
             feeds: Vec::new(),
             engine,
             clock,
@@ -74,6 +90,8 @@ struct Run<'r> {
     number: u64,
     /// When the last was taken (time of the run).
     published: Time,
+    /// What the last reload left undone.
+    reload_error: Option<String>,
 }
 
 impl Run<'_> {
@@ -81,8 +99,7 @@ impl Run<'_> {
         let mut batch = PacketBatch::default();
         while !self.parts.control.stopped() {
             if self.parts.control.take_reload() {
-                self.parts.keylogs.reopen();
-                self.parts.desk.reopen();
+                self.reload();
             }
             let before = self.clock.read(system::reading());
             let more = match self.parts.source.fill(&mut batch, POLL) {
@@ -97,7 +114,8 @@ impl Run<'_> {
             self.parts.desk.at(&self.clock);
             self.engine.packets(&mut batch, self.parts.desk);
             if !more {
-                self.engine.settle(before, self.parts.desk);
+                let lag = u64::try_from(self.parts.source.lag().as_nanos()).unwrap_or(u64::MAX);
+                self.engine.settle(Time(before.0.saturating_sub(lag)), self.parts.desk);
             }
             self.parts.desk.flush();
             if self.parts.publisher.wanted() || now.since(self.published) >= PUBLISH {
@@ -106,6 +124,27 @@ impl Run<'_> {
             }
         }
         None
+    }
+
+    /// Reads configuration and keys again, and opens what may have been moved away.
+    fn reload(&mut self) {
+        let changes = self.parts.reload.reload();
+        self.reload_error = changes.as_ref().map_or_else(|error| Some(error.clone()), Changes::notice);
+        let changes = changes.unwrap_or_default();
+        match changes.keylogs {
+            Some(paths) => {
+                for mut feed in self.feeds.drain(..).flatten() {
+                    self.engine.keys_mut().end(&mut feed);
+                }
+                *self.parts.keylogs = KeyLogs::new(&paths);
+            }
+            None => self.parts.keylogs.reopen(),
+        }
+        match changes.events.map(|targets| self.parts.desk.redirect(&targets)) {
+            Some(Err(error)) => self.reload_error = Some(error),
+            Some(Ok(())) => {}
+            None => self.parts.desk.reopen(),
+        }
     }
 
     /// Reads on in the key logs.
@@ -122,8 +161,9 @@ impl Run<'_> {
                 }
             }
             KeyLogNews::Restarted { log } => {
-                if let Some(Some(feed)) = feeds.get_mut(log) {
-                    keys.end(feed);
+                // The number may be another log's from here on.
+                if let Some(mut feed) = feeds.get_mut(log).and_then(Option::take) {
+                    keys.end(&mut feed);
                 }
             }
         });
@@ -132,22 +172,31 @@ impl Run<'_> {
     fn publish(&mut self, running: bool) {
         self.number += 1;
         let interfaces = self.parts.source.health();
+        let stats = self.engine.stats();
+        let history = self.parts.desk.history();
+        history.observe(self.clock.now(), &stats, &interfaces);
+        let (mut history, top) = (history.steps(), history.top());
+        history.open_since = self.clock.shown(history.open_since);
+        let (latest_numbers, latest) = self.parts.desk.latest();
         self.parts.publisher.publish(Snapshot {
             at: system::now(),
             started: self.started,
             number: self.number,
             capturing: running && interfaces.iter().any(|interface| interface.up),
-            stats: self.engine.stats(),
+            stats,
             verdict: Some(self.engine.verdict()),
             interfaces,
             keylogs: self.parts.keylogs.health(),
             streams: self.parts.desk.streams(),
             flows: *self.engine.flows(),
             delay: self.parts.desk.delay().clone(),
-            latest: self.parts.desk.latest(),
+            latest,
+            latest_numbers,
+            history,
+            top,
             clock_steps: self.clock.steps(),
             reloads: self.parts.control.reloads(),
-            reload_error: None,
+            reload_error: self.reload_error.clone(),
         });
     }
 }

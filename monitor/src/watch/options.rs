@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::sink;
 use crate::sink::stream::EventsTarget;
+use crate::source::live::Timestamps;
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Every cap.
     pub limits: Limits,
+    /// What standard output gets at the end.
+    pub summary: sink::Options,
 }
 
 /// What packets are captured, and how.
@@ -47,6 +51,8 @@ pub struct CaptureOptions {
     pub promiscuous: bool,
     /// Hand over each packet at once instead of a few milliseconds' worth at a time.
     pub immediate: bool,
+    /// Which clock stamps the packets.
+    pub timestamps: Timestamps,
 }
 
 impl Default for CaptureOptions {
@@ -58,6 +64,7 @@ impl Default for CaptureOptions {
             buffer: 16 << 20,
             promiscuous: false,
             immediate: false,
+            timestamps: Timestamps::Host,
         }
     }
 }
@@ -75,6 +82,7 @@ impl Default for Options {
             servers: Vec::new(),
             user: None,
             limits: Limits::default(),
+            summary: sink::Options::default(),
         }
     }
 }

@@ -19,6 +19,6 @@ pub(super) fn reading() -> Reading {
 }
 
 /// The system's time.
-pub(super) fn now() -> Time {
+pub(crate) fn now() -> Time {
     Time(nanos(ClockId::CLOCK_REALTIME))
 }

@@ -9,7 +9,7 @@ use crate::{Anomaly, ErrorCode, GoAway, Observer, Reset, Side};
 /// which nothing is known. Stands for a block whose content is not to be had.
 const UNKNOWN_BLOCK: &[u8] = &[0xbe];
 
-impl<T: Clone> Connection<T> {
+impl<T> Connection<T> {
     /// A whole frame header.
     pub(super) fn head<O: Observer<Tag = T>>(&mut self, head: Head, cx: &mut Context<'_, O>) {
         let lane = self.lane_mut(cx.side);
@@ -61,6 +61,37 @@ impl<T: Clone> Connection<T> {
             }
             _ => self.skip(u64::from(head.length), cx.side),
         }
+    }
+
+    /// Does a frame at once that is all there, is of the kinds that most are, and has nothing against it; returns its length. All others
+    /// are read step by step.
+    #[inline]
+    pub(super) fn whole<O: Observer<Tag = T>>(
+        &mut self,
+        head: Head,
+        bytes: &[u8],
+        cx: &mut Context<'_, O>,
+    ) -> Option<usize> {
+        let end = Head::LEN + head.length as usize;
+        let payload = bytes.get(Head::LEN..end)?;
+        let lane = self.lane(cx.side);
+        let long = lane.allowance.known_max_frame().is_some_and(|max| head.length > max);
+        if long || head.stream == 0 || lane.block.is_some() || head.has(flag::PADDED) {
+            return None;
+        }
+        match head.kind {
+            kind::DATA => {
+                let (length, end_stream) = (u64::from(head.length), head.has(flag::END_STREAM));
+                self.ledger.data(cx.time, cx.side, head.stream, length, end_stream, cx.observer);
+            }
+            kind::HEADERS if head.has(flag::END_HEADERS) => {
+                let block =
+                    payload.get(head.prefix() as usize..).filter(|block| block.len() <= self.limits.header_block)?;
+                self.section(Block::new(head, None), block, cx);
+            }
+            _ => return None,
+        }
+        Some(end)
     }
 
     /// The bytes that a frame wanted are there.
@@ -165,7 +196,7 @@ impl<T: Clone> Connection<T> {
         let lane = self.lane_mut(cx.side);
         fragment.left -= bytes.len() as u32;
         let last = fragment.left == 0 && fragment.end_headers;
-        let Some(block) = lane.block.as_mut() else {
+        let Some(mut block) = lane.block else {
             lane.place = Place::BOUNDARY;
             return;
         };
@@ -177,34 +208,33 @@ impl<T: Clone> Connection<T> {
         } else if !whole && !block.bad {
             lane.fragments.extend_from_slice(bytes);
         }
+        lane.block = (!last).then_some(block);
         if fragment.left > 0 {
             lane.place = Place::Fragment(fragment);
             return;
         }
         self.skip(u64::from(fragment.padding), cx.side);
         if last {
-            self.section(if whole { bytes } else { &[] }, cx);
+            self.section(block, if whole { bytes } else { &[] }, cx);
         }
     }
 
     /// A header block is over before its end.
     fn tear<O: Observer<Tag = T>>(&mut self, cx: &mut Context<'_, O>) {
-        if let Some(block) = self.lane_mut(cx.side).block.as_mut() {
-            block.bad = true;
+        if let Some(block) = self.lane_mut(cx.side).block.take() {
+            self.section(Block { bad: true, ..block }, &[], cx);
         }
-        self.section(&[], cx);
     }
 
     /// A header block is over. `direct`: its bytes, when they were not collected.
-    fn section<O: Observer<Tag = T>>(&mut self, direct: &[u8], cx: &mut Context<'_, O>) {
+    fn section<O: Observer<Tag = T>>(&mut self, block: Block, direct: &[u8], cx: &mut Context<'_, O>) {
         let Self { client, server, ledger, .. } = self;
         let lane: &mut Lane = match cx.side {
             Side::Client => client,
             Side::Server => server,
         };
-        let Some(block) = lane.block.take() else { return };
         let bytes = if lane.fragments.is_empty() { direct } else { &lane.fragments };
-        let decoded = if block.bad { None } else { Some(lane.decoder.decode(bytes)) };
+        let decoded = if block.bad { None } else { Some(lane.decoder.decode_wanted(bytes, O::WANTED)) };
         let fields = match decoded {
             Some(Ok(fields)) => Some(fields),
             torn => {

@@ -26,7 +26,7 @@ pub enum Auth {
 /// [`skippable`](Self::skippable) or [`peek`](Self::peek) allow it, or lost ([`gap`](Self::gap)). The two sides are independent of
 /// each other: a response may come before its request does.
 ///
-/// A tag is copied for recently closed streams, so that a late RST_STREAM still finds its request.
+/// Tags of recently closed streams are kept, so that a late RST_STREAM still finds its request.
 #[derive(Debug)]
 pub struct Connection<T> {
     limits: Limits,
@@ -49,7 +49,7 @@ impl<O: Observer> Context<'_, O> {
     }
 }
 
-impl<T: Clone> Connection<T> {
+impl<T> Connection<T> {
     /// A connection from its start: the client's preface comes first (RFC 9113 section 3.4). A peer that leaves out the preface or
     /// the first SETTINGS is understood all the same.
     #[must_use]
@@ -231,6 +231,9 @@ impl<T: Clone> Connection<T> {
         match lane.place {
             Place::Head(_, 0) if bytes.len() >= Head::LEN => {
                 if let Some(head) = Head::read(bytes) {
+                    if let Some(length) = self.whole(head, bytes, cx) {
+                        return length;
+                    }
                     self.head(head, cx);
                 }
                 Head::LEN

@@ -39,9 +39,9 @@ impl Arena {
         self.close(bytes.len())
     }
 
-    /// Appends what `coded` says in the Huffman code.
-    pub(super) fn push_huffman(&mut self, coded: &[u8]) -> Result<Span, HpackError> {
-        let len = huffman::decode(coded, self.room(huffman::longest(coded.len()) + huffman::SLACK)?)?;
+    /// Appends what the first `len` bytes of `input` say in the Huffman code.
+    pub(super) fn push_huffman(&mut self, input: &[u8], len: usize) -> Result<Span, HpackError> {
+        let len = huffman::decode(input, len, self.room(huffman::longest(len) + huffman::SLACK)?)?;
         self.close(len)
     }
 

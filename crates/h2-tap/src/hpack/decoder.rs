@@ -1,11 +1,10 @@
 use std::fmt;
 
 use super::{
-    Fields,
+    Fields, Wanted,
     arena::Arena,
     integer,
     span::{Entry, Span},
-    static_table,
     table::Table,
 };
 use crate::Limits;
@@ -56,8 +55,6 @@ struct Kept {
     entries: Vec<Entry>,
     bytes: usize,
     complete: bool,
-    /// A cap was met: no further field is kept.
-    cut: bool,
     max_fields: usize,
     max_bytes: usize,
 }
@@ -80,7 +77,6 @@ impl Decoder {
             entries: Vec::new(),
             bytes: 0,
             complete: true,
-            cut: false,
             max_fields: limits.fields,
             max_bytes: limits.field_bytes,
         };
@@ -100,13 +96,18 @@ impl Decoder {
 
     /// Decodes a whole header block. After an error the decoder has forgotten its table, as by [`forget`](Self::forget).
     pub fn decode(&mut self, block: &[u8]) -> Result<Fields<'_>, HpackError> {
+        self.decode_wanted(block, Wanted::ALL)
+    }
+
+    /// As [`decode`](Self::decode), as far as fields are wanted. The values of pseudo-header fields (RFC 9113 section 8.3) always are.
+    pub fn decode_wanted(&mut self, block: &[u8], wanted: Wanted) -> Result<Fields<'_>, HpackError> {
         self.table.tidy(&mut self.arena);
         self.kept.clear();
-        if let Err(error) = self.block(block) {
+        if let Err(error) = self.block(block, wanted) {
             self.forget();
             return Err(error);
         }
-        Ok(Fields::new(&self.kept.entries, self.arena.bytes(), self.kept.complete))
+        Ok(Fields::new(&self.kept.entries, self.arena.bytes(), wanted, self.kept.complete))
     }
 
     /// Bytes that the decoder holds, with itself.
@@ -118,64 +119,35 @@ impl Decoder {
             + self.kept.entries.capacity() * size_of::<Entry>()
     }
 
-    fn block(&mut self, mut input: &[u8]) -> Result<(), HpackError> {
-        let mut beginning = true;
+    fn block(&mut self, mut input: &[u8], wanted: Wanted) -> Result<(), HpackError> {
+        let Self { table, arena, kept } = self;
+        while let Some((&first, rest)) = input.split_first()
+            && first & 0xe0 == 0x20
+        {
+            input = rest;
+            table.resize(integer::decode(first, 5, &mut input)?)?;
+        }
         while let Some((&first, rest)) = input.split_first() {
             input = rest;
             if first & 0x80 != 0 {
                 let index = integer::decode(first, 7, &mut input)?;
-                let entry = self.entry(index)?;
-                self.kept.push(entry);
+                kept.push(table.entry(index)?);
             } else if first & 0x40 != 0 {
-                let entry = self.literal(first, 6, &mut input)?;
-                self.table.insert(entry, self.arena.end());
-                self.kept.push(entry);
+                let entry = literal(table, arena, first, 6, &mut input, wanted)?;
+                table.insert(entry, arena.end());
+                kept.push(&entry);
             } else if first & 0x20 != 0 {
-                if !beginning {
-                    return Err(HpackError::TableSize);
-                }
-                self.table.resize(integer::decode(first, 5, &mut input)?)?;
-                continue;
+                // Not at the block's beginning.
+                return Err(HpackError::TableSize);
             } else {
-                let end = self.arena.end();
-                let entry = self.literal(first, 4, &mut input)?;
-                if !self.kept.push(entry) {
-                    self.arena.truncate(end);
+                let end = arena.end();
+                let entry = literal(table, arena, first, 4, &mut input, wanted)?;
+                if !kept.push(&entry) {
+                    arena.truncate(end);
                 }
             }
-            beginning = false;
         }
         Ok(())
-    }
-
-    /// A literal field (RFC 7541 section 6.2), whose first byte holds the name's index in its low `prefix` bits.
-    #[inline]
-    fn literal(&mut self, first: u8, prefix: u32, input: &mut &[u8]) -> Result<Entry, HpackError> {
-        let name = match integer::decode(first, prefix, input)? {
-            0 => self.string(input)?,
-            index => self.entry(index)?.name,
-        };
-        Ok(Entry { name, value: self.string(input)? })
-    }
-
-    /// A string literal (RFC 7541 section 5.2), into the arena.
-    #[inline]
-    fn string(&mut self, input: &mut &[u8]) -> Result<Span, HpackError> {
-        let (&first, mut rest) = input.split_first().ok_or(HpackError::Truncated)?;
-        let len = integer::decode(first, 7, &mut rest)?;
-        let (string, rest) = rest.split_at_checked(len as usize).ok_or(HpackError::Truncated)?;
-        *input = rest;
-        if first & 0x80 == 0 { self.arena.push(string) } else { self.arena.push_huffman(string) }
-    }
-
-    /// The entry at an index of the whole address space (RFC 7541 section 2.3.3).
-    #[inline]
-    fn entry(&self, index: u32) -> Result<Entry, HpackError> {
-        let place = (index as usize).checked_sub(1).ok_or(HpackError::Index)?;
-        match static_table::ENTRIES.get(place) {
-            Some(&entry) => Ok(entry),
-            None => self.table.get(place - static_table::ENTRIES.len()).ok_or(HpackError::Index),
-        }
     }
 
     #[cfg(test)]
@@ -189,26 +161,68 @@ impl Decoder {
     }
 }
 
+/// A literal field (RFC 7541 section 6.2), whose first byte holds the name's index in its low `prefix` bits.
+#[inline]
+fn literal(
+    table: &Table,
+    arena: &mut Arena,
+    first: u8,
+    prefix: u32,
+    input: &mut &[u8],
+    wanted: Wanted,
+) -> Result<Entry, HpackError> {
+    let (name, mark) = match integer::decode(first, prefix, input)? {
+        0 => {
+            let name = string(arena, input)?;
+            (name, name.resolve(arena.bytes()).map_or(0, wanted.literal))
+        }
+        index => {
+            let entry = table.entry(index)?;
+            (entry.name, entry.mark)
+        }
+    };
+    let pseudo = || name.resolve(arena.bytes()).is_none_or(|name| name.first() == Some(&b':'));
+    if prefix == 4 && !wanted.has(mark) && !pseudo() {
+        // It goes into no table.
+        take(input)?;
+        return Ok(Entry { name, value: Span::UNWANTED, mark });
+    }
+    Ok(Entry { name, value: string(arena, input)?, mark })
+}
+
+/// A string literal (RFC 7541 section 5.2), into the arena.
+#[inline]
+fn string(arena: &mut Arena, input: &mut &[u8]) -> Result<Span, HpackError> {
+    let (huffman, string, all) = take(input)?;
+    if huffman { arena.push_huffman(all, string.len()) } else { arena.push(string) }
+}
+
+/// Passes over a string literal: whether it is in the Huffman code, its bytes, and these with all that follows them.
+#[inline]
+fn take<'a>(input: &mut &'a [u8]) -> Result<(bool, &'a [u8], &'a [u8]), HpackError> {
+    let (&first, mut all) = input.split_first().ok_or(HpackError::Truncated)?;
+    let len = integer::decode(first, 7, &mut all)?;
+    let (string, rest) = all.split_at_checked(len as usize).ok_or(HpackError::Truncated)?;
+    *input = rest;
+    Ok((first & 0x80 != 0, string, all))
+}
+
 impl Kept {
     fn clear(&mut self) {
         self.entries.clear();
         self.bytes = 0;
         self.complete = true;
-        self.cut = false;
     }
 
-    /// Keeps a field, unless a cap is met.
+    /// Keeps a field, unless a cap is met; then no later one is kept either.
     #[inline]
-    fn push(&mut self, entry: Entry) -> bool {
+    fn push(&mut self, entry: &Entry) -> bool {
         self.bytes += entry.len();
-        if self.cut || self.entries.len() >= self.max_fields || self.bytes > self.max_bytes {
-            (self.cut, self.complete) = (true, false);
-            return false;
+        let room = self.entries.len() < self.max_fields && self.bytes <= self.max_bytes;
+        self.complete &= room && !entry.is_unknown();
+        if room {
+            self.entries.push(*entry);
         }
-        if entry.is_unknown() {
-            self.complete = false;
-        }
-        self.entries.push(entry);
-        true
+        room
     }
 }

@@ -1,10 +1,11 @@
 use super::{
     arena::Arena,
     span::{Entry, Span},
+    static_table,
 };
 
 /// One header field. A part that is not known (its dynamic table entry was added before we joined) is `None`: a wrong header is
-/// worse than none.
+/// worse than none. So is a value that nobody [wants](Wanted).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Name, as sent (HTTP/2 requires lower case).
@@ -13,17 +14,45 @@ pub struct Field<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Whose values are wanted. A value that is not, and that goes into no table, need not be decoded.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    /// Names of the static table (RFC 7541 appendix A) that are sent by index: a bit for the first index of each.
+    pub indexed: u64,
+    /// The mark of a name that is sent as a literal, in [`Fields::marked`]; 0: its value is not wanted. It is asked once for a name that
+    /// repeated fields share.
+    pub literal: fn(&[u8]) -> u8,
+}
+
+impl Wanted {
+    /// Every value; names that are literals have the highest mark.
+    pub const ALL: Self = Self { indexed: u64::MAX, literal: |_| u8::MAX };
+
+    /// There is a mark, and it is wanted.
+    #[inline]
+    pub(super) const fn has(self, mark: u8) -> bool {
+        mark > static_table::LAST || (mark > 0 && self.indexed >> mark & 1 == 1)
+    }
+}
+
+impl std::fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wanted").field("indexed", &self.indexed).finish_non_exhaustive()
+    }
+}
+
 /// The decoded fields of one header block, in order.
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
     entries: &'a [Entry],
     arena: &'a [u8],
+    wanted: Wanted,
     complete: bool,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) const fn new(entries: &'a [Entry], arena: &'a [u8], complete: bool) -> Self {
-        Self { entries, arena, complete }
+    pub(super) const fn new(entries: &'a [Entry], arena: &'a [u8], wanted: Wanted, complete: bool) -> Self {
+        Self { entries, arena, wanted, complete }
     }
 
     /// The fields. Where a cap cut the block they are its first ones.
@@ -32,6 +61,14 @@ impl<'a> Fields<'a> {
         self.entries
             .iter()
             .map(move |entry| Field { name: entry.name.resolve(arena), value: entry.value.resolve(arena) })
+    }
+
+    /// The [`Wanted`] fields: the marks of their names, and their values. A name of the static table (RFC 7541 appendix A) that was sent
+    /// by its index is marked with the first index that it has there, any other with what [`Wanted::literal`] said of it.
+    pub fn marked(&self) -> impl Iterator<Item = (u8, Option<&'a [u8]>)> + use<'a> {
+        let (arena, wanted) = (self.arena, self.wanted);
+        let marked = self.entries.iter().filter(move |entry| wanted.has(entry.mark));
+        marked.map(move |entry| (entry.mark, entry.value.resolve(arena)))
     }
 
     /// The value of the first field called `name`; `None` also where that value is not known.
@@ -54,7 +91,8 @@ impl std::fmt::Debug for Fields<'_> {
     }
 }
 
-/// Fields that were not decoded but put together, as to call an [`Observer`](crate::Observer) without a connection.
+/// Fields that were not decoded but put together, as to call an [`Observer`](crate::Observer) without a connection. Only names of the
+/// static table are [`marked`](Fields::marked).
 #[derive(Debug, Default)]
 pub struct FieldsBuf {
     entries: Vec<Entry>,
@@ -76,7 +114,8 @@ impl FieldsBuf {
     pub fn push(&mut self, field: Field<'_>) {
         let mut span =
             |bytes: Option<&[u8]>| bytes.and_then(|bytes| self.arena.push(bytes).ok()).unwrap_or(Span::UNKNOWN);
-        let entry = Entry { name: span(field.name), value: span(field.value) };
+        let mark = field.name.map_or(0, static_table::mark);
+        let entry = Entry { name: span(field.name), value: span(field.value), mark };
         self.incomplete |= entry.is_unknown();
         self.entries.push(entry);
     }
@@ -84,6 +123,6 @@ impl FieldsBuf {
     /// The fields.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        Fields::new(&self.entries, self.arena.bytes(), !self.incomplete)
+        Fields::new(&self.entries, self.arena.bytes(), Wanted::ALL, !self.incomplete)
     }
 }

@@ -131,61 +131,30 @@ pub(super) const fn longest(len: usize) -> usize {
     len.saturating_mul(8) / 5
 }
 
-/// Bytes that [`decode`] wants of `out` beyond [`longest`], because it stores eight at a time.
-pub(super) const SLACK: usize = 8;
+/// Bytes that [`decode`] wants of `out` beyond [`longest`]: it stores eight at a time, and one symbol may reach into the padding before
+/// that is seen.
+pub(super) const SLACK: usize = 9;
 
-/// Decodes `input` to the front of `out`, which must have [`longest`] + [`SLACK`] bytes, and says how many they are.
-pub(super) fn decode(mut input: &[u8], out: &mut [u8]) -> Result<usize, HpackError> {
+/// Decodes the first `len` bytes of `input` to the front of `out`, which must have [`longest`] + [`SLACK`] bytes, and says how many
+/// they are. What follows in `input` makes no difference.
+pub(super) fn decode(input: &[u8], len: usize, out: &mut [u8]) -> Result<usize, HpackError> {
     let mut n = 0;
-    let mut bits = Bits { word: 0, have: 0 };
-    while bits.refill(&mut input) {
-        // At least 56 bits are there: enough for four.
-        n += bits.pairs::<4>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
-        if bits.pair().bits == 0 {
-            if !bits.refill(&mut input) {
-                break;
-            }
-            let (symbol, len) = bits.long();
-            *out.get_mut(n).ok_or(HpackError::Huffman)? = u8::try_from(symbol).map_err(|_| HpackError::Huffman)?;
-            n += 1;
-            bits.skip(len);
-        }
-    }
-    last(bits, input, out, n)
-}
-
-/// The last bytes of a string, with its padding.
-fn last(mut bits: Bits, mut input: &[u8], out: &mut [u8], mut n: usize) -> Result<usize, HpackError> {
-    bits.refill_last(&mut input);
+    let mut bits = Bits { word: 0, have: 0, ahead: input, left: i64::try_from(len).map_err(|_| HpackError::TooLong)? };
     loop {
-        if bits.have >= 4 * WIDTH as u32 {
-            n += bits.pairs::<4>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
-        }
-        bits.refill_last(&mut input);
-        if bits.have >= 2 * WIDTH as u32 {
-            n += bits.pairs::<2>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
-        }
-        if bits.is_padding() {
-            // No code is so short and all ones.
-            return Ok(n);
-        }
-        let pair = bits.pair();
-        if pair.bits != 0 && u32::from(pair.bits) <= bits.have {
-            *out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)? =
-                pair.symbols.to_le_bytes();
-            n += usize::from(pair.filled / 8);
-            bits.skip(u32::from(pair.bits));
+        // At least 56 bits are there: enough for four.
+        bits.refill();
+        n += bits.pairs::<4>(out.get_mut(n..).and_then(<[u8]>::first_chunk_mut).ok_or(HpackError::Huffman)?);
+        if bits.pair().bits != 0 {
             continue;
         }
-        let (symbol, len) = match pair.bits {
-            0 => bits.long(),
-            // Of two symbols, perhaps the first is still whole.
-            _ => {
-                let symbol = pair.symbols & 0xff;
-                (symbol, LENGTHS.get(usize::from(symbol)).map_or(0, |&len| u32::from(len)))
-            }
-        };
-        if len > bits.have {
+        let left = bits.left();
+        if left < 8 {
+            // Padding is what is left: no code so short is all ones. Less than nothing: the last code reached into it.
+            return if left >= 0 { Ok(n) } else { Err(HpackError::Huffman) };
+        }
+        bits.refill();
+        let (symbol, len) = bits.long();
+        if i64::from(len) > left {
             return Err(HpackError::Huffman);
         }
         *out.get_mut(n).ok_or(HpackError::Huffman)? = u8::try_from(symbol).map_err(|_| HpackError::Huffman)?;
@@ -194,39 +163,42 @@ fn last(mut bits: Bits, mut input: &[u8], out: &mut [u8], mut n: usize) -> Resul
     }
 }
 
-/// Bits to decode, the next one highest.
-struct Bits {
+/// Bits to decode, the next one highest. Beyond the end stand ones, as padding does.
+struct Bits<'a> {
     word: u64,
-    /// How many are taken from the input. Those below may be there too, and are right.
+    /// How many are taken from `ahead`. Those below may be there too, and are right.
     have: u32,
+    /// Bytes from the next one on, and perhaps what follows the last.
+    ahead: &'a [u8],
+    /// Bytes of the string that are not taken yet; less than none when some from beyond its end were.
+    left: i64,
 }
 
-impl Bits {
-    /// Fills up to at least 56 bits, if eight bytes are left to read from.
+impl Bits<'_> {
+    /// Fills up to at least 56 bits.
     #[inline]
-    fn refill(&mut self, input: &mut &[u8]) -> bool {
-        let Some(next) = input.first_chunk() else { return false };
-        self.word |= u64::from_be_bytes(*next) >> self.have;
+    fn refill(&mut self) {
+        let next = match self.ahead.first_chunk() {
+            Some(next) => u64::from_be_bytes(*next),
+            None => self.last(),
+        };
+        let beyond = u64::MAX.checked_shr(8 * self.left.clamp(0, 8) as u32).unwrap_or(0);
+        self.word |= (next | beyond) >> self.have;
         let taken = (63 - self.have) / 8;
-        *input = input.get(taken as usize..).unwrap_or_default();
+        self.ahead = self.ahead.get(taken as usize..).unwrap_or_default();
+        self.left -= i64::from(taken);
         self.have += 8 * taken;
-        true
     }
 
-    /// Fills up from fewer than eight bytes; beyond the end stand ones, as padding does.
-    #[inline]
-    fn refill_last(&mut self, input: &mut &[u8]) {
-        while self.have <= 56
-            && let Some((&byte, rest)) = input.split_first()
-        {
-            // What already stood below are the same bits, or ones put there after the last byte.
-            self.word |= u64::from(byte) << (56 - self.have);
-            self.have += 8;
-            *input = rest;
-        }
-        if input.is_empty() {
-            self.word |= u64::MAX.checked_shr(self.have).unwrap_or(0);
-        }
+    /// Fewer than eight bytes.
+    #[cold]
+    fn last(&self) -> u64 {
+        self.ahead.iter().rev().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56)
+    }
+
+    /// Bits of the string that are not decoded yet; less than none when some from beyond its end were.
+    const fn left(&self) -> i64 {
+        self.have as i64 + 8 * self.left
     }
 
     #[inline]
@@ -270,11 +242,6 @@ impl Bits {
         self.word <<= bits;
         self.have -= bits;
     }
-
-    /// What is left is padding: fewer than eight bits, all ones (RFC 7541 section 5.2).
-    fn is_padding(&self) -> bool {
-        self.have < 8 && self.word | u64::MAX >> self.have == u64::MAX
-    }
 }
 
 /// Encodes, for tests; the code's own test compares it with another implementation's.
@@ -301,7 +268,14 @@ mod tests {
 
     fn all(input: &[u8]) -> Result<Vec<u8>, HpackError> {
         let mut out = vec![0; longest(input.len()) + SLACK];
-        let n = decode(input, &mut out)?;
+        let n = decode(input, input.len(), &mut out)?;
+        // What follows makes no difference.
+        for after in [0, 0xff] {
+            let mut more = input.to_vec();
+            more.extend([after; 9]);
+            let mut again = vec![0; out.len()];
+            assert_eq!(decode(&more, input.len(), &mut again).map(|n| again[..n].to_vec()), Ok(out[..n].to_vec()));
+        }
         assert!(n <= longest(input.len()));
         out.truncate(n);
         Ok(out)

@@ -16,4 +16,4 @@ mod table;
 mod tests;
 
 pub use decoder::{Decoder, HpackError};
-pub use fields::{Field, Fields, FieldsBuf};
+pub use fields::{Field, Fields, FieldsBuf, Wanted};

@@ -65,6 +65,9 @@ const FIELDS: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
+/// The highest index, and the highest mark that a name of this table has.
+pub(super) const LAST: u8 = FIELDS.len() as u8;
+
 /// Bytes of all names and values.
 const LEN: usize = {
     let mut len = 0;
@@ -88,9 +91,13 @@ pub(super) static ENTRIES: [Entry; FIELDS.len()] = LAID_OUT.1;
 const fn lay_out() -> ([u8; LEN], [Entry; FIELDS.len()]) {
     let mut bytes = [0; LEN];
     let mut entries = [Entry::UNKNOWN; FIELDS.len()];
-    let (mut end, mut n) = (0, 0);
+    let (mut end, mut n, mut mark) = (0, 0, 0);
     while n < FIELDS.len() {
         let (name, value) = FIELDS[n];
+        // Entries of one name follow each other.
+        if n == 0 || !same(name.as_bytes(), FIELDS[n - 1].0.as_bytes()) {
+            mark = n as u8 + 1;
+        }
         let start = end;
         let mut i = 0;
         while i < name.len() + value.len() {
@@ -101,15 +108,41 @@ const fn lay_out() -> ([u8; LEN], [Entry; FIELDS.len()]) {
         entries[n] = Entry {
             name: Span::new(Span::STATIC + start as u32, name.len() as u32),
             value: Span::new(Span::STATIC + (start + name.len()) as u32, value.len() as u32),
+            mark,
         };
         n += 1;
     }
     (bytes, entries)
 }
 
+const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
+    while let ([first, rest @ ..], [other, others @ ..]) = (a, b) {
+        if *first != *other {
+            return false;
+        }
+        (a, b) = (rest, others);
+    }
+    a.is_empty() && b.is_empty()
+}
+
+/// The mark of a name: the index of the first entry that has it, 0 for none.
+pub(super) fn mark(name: &[u8]) -> u8 {
+    FIELDS.iter().zip(&ENTRIES).find(|((other, _), _)| other.as_bytes() == name).map_or(0, |(_, entry)| entry.mark)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ENTRIES, FIELDS};
+    use super::{ENTRIES, FIELDS, mark};
+
+    #[test]
+    fn a_mark_is_the_first_index_of_its_name() {
+        for (entry, (name, _)) in ENTRIES.iter().zip(FIELDS) {
+            let first = FIELDS.iter().position(|(other, _)| *other == name).unwrap();
+            assert_eq!(usize::from(entry.mark), first + 1);
+            assert_eq!(mark(name.as_bytes()), entry.mark);
+        }
+        assert_eq!(mark(b"x"), 0);
+    }
 
     #[test]
     fn every_entry_resolves_to_its_field() {

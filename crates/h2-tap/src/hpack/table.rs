@@ -4,6 +4,7 @@ use super::{
     HpackError,
     arena::Arena,
     span::{Entry, Span},
+    static_table,
 };
 
 /// SETTINGS_HEADER_TABLE_SIZE until a SETTINGS frame says otherwise (RFC 9113 section 6.5.2).
@@ -91,14 +92,24 @@ impl Table {
         Ok(())
     }
 
+    /// The entry at an index of the whole address space (RFC 7541 section 2.3.3).
+    #[inline]
+    pub(super) fn entry(&self, index: u32) -> Result<&Entry, HpackError> {
+        let place = (index as usize).checked_sub(1).ok_or(HpackError::Index)?;
+        match static_table::ENTRIES.get(place) {
+            Some(entry) => Ok(entry),
+            None => self.get(place - static_table::ENTRIES.len()).ok_or(HpackError::Index),
+        }
+    }
+
     /// The entry at a dynamic index, 0 being the newest; [`Entry::UNKNOWN`] for one that may exist but was not seen or kept, `None`
     /// for one that cannot exist.
     #[inline]
-    pub(super) fn get(&self, index: usize) -> Option<Entry> {
+    pub(super) fn get(&self, index: usize) -> Option<&Entry> {
         let place = self.entries.len().checked_sub(index + 1);
         match place.and_then(|place| self.entries.get(place)) {
-            Some(&entry) => Some(entry),
-            None => self.older.then_some(Entry::UNKNOWN),
+            Some(entry) => Some(entry),
+            None => self.older.then_some(&Entry::UNKNOWN),
         }
     }
 
@@ -161,7 +172,7 @@ impl Table {
             if entry.name != last.0 {
                 last = (entry.name, copy(entry.name));
             }
-            *entry = Entry { name: last.1, value: copy(entry.value) };
+            *entry = Entry { name: last.1, value: copy(entry.value), ..*entry };
         }
         self.end = moved.end();
         self.move_at = self.end + self.end.max(MOVE_AFTER);

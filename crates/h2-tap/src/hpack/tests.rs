@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use httlib_hpack::Encoder;
 use proptest::prelude::*;
 
-use super::{Decoder, Field, Fields, FieldsBuf, HpackError, huffman};
+use super::{Decoder, Field, Fields, FieldsBuf, HpackError, Wanted, huffman};
 use crate::Limits;
 
 type Pair = (Vec<u8>, Vec<u8>);
@@ -479,4 +479,44 @@ fn fields_put_together() {
     assert!(!buf.fields().complete());
     assert_eq!(buf.fields().get(b"b"), None);
     assert_eq!(buf.fields().iter().count(), 3);
+}
+
+#[test]
+fn what_nobody_wants_is_not_decoded() {
+    let wanted = Wanted { indexed: 1 << 4, literal: |name| if name == b"x-id" { 99 } else { 0 } };
+    let mut decoder = Decoder::new(&Limits::default());
+    // Into the table goes everything, wanted or not.
+    let mut block = [literal(b"x-id", b"1"), literal(b"x-other", b"2")].concat();
+    // :path and date by their indices, x-other and :odd as literals, of no table; of the first two the Huffman code is wrong.
+    block.extend([
+        0x0f,
+        33 - 15,
+        0x81,
+        0x00,
+        0x00,
+        1,
+        b'o',
+        0x81,
+        0x00,
+        0x04,
+        1,
+        b'p',
+        0x00,
+        4,
+        b':',
+        b'o',
+        b'd',
+        b'd',
+        1,
+        b'q',
+    ]);
+    let fields = decoder.decode_wanted(&block, wanted).unwrap();
+    assert_eq!(fields.marked().collect::<Vec<_>>(), [(99, Some(&b"1"[..])), (4, Some(b"p"))]);
+    assert!(fields.complete());
+    assert_eq!((fields.get(b"x-other"), fields.get(b":odd")), (Some(&b"2"[..]), Some(&b"q"[..])));
+    assert_eq!(fields.iter().filter(|field| field.value.is_none()).count(), 2);
+    // An entry keeps its mark.
+    let fields = decoder.decode_wanted(&[0xbf, 0xbe, 0x84], wanted).unwrap();
+    assert_eq!(fields.marked().collect::<Vec<_>>(), [(99, Some(&b"1"[..])), (4, Some(b"/"))]);
+    assert_eq!(decoder.decode(&block).unwrap_err(), HpackError::Huffman);
 }

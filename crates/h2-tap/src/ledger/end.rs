@@ -3,7 +3,7 @@
 use super::{Entry, Ledger, fresh};
 use crate::{End, ErrorCode, GoAway, Observer, Phase, Reset, Side, Stream};
 
-impl<T: Clone> Ledger<T> {
+impl<T> Ledger<T> {
     /// An RST_STREAM (RFC 9113 section 6.4).
     pub(crate) fn reset<O: Observer<Tag = T>>(&mut self, time: u64, reset: Reset, o: &mut O) {
         if let Some(entry) = self.take(reset.stream) {
@@ -75,7 +75,7 @@ impl<T: Clone> Ledger<T> {
                 None => End::Closed(self.goaway_error),
             };
             let stream = self.settle(entry);
-            o.end(time, stream, end);
+            o.end(time, &stream, end);
         }
         self.client_open = 0;
     }

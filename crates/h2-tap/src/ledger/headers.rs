@@ -50,7 +50,7 @@ fn status(value: &[u8]) -> Option<u16> {
     }
 }
 
-impl<T: Clone> Ledger<T> {
+impl<T> Ledger<T> {
     /// A header section of either side.
     pub(crate) fn headers<O: Observer<Tag = T>>(
         &mut self,
@@ -127,7 +127,7 @@ impl<T: Clone> Ledger<T> {
                     self.closed_unasked -= 1;
                     closed.stream.tag = Some(tag);
                     closed.stream.client_ended |= section.end_stream;
-                    o.end(time, closed.stream.clone(), closed.end);
+                    o.end(time, &closed.stream, closed.end);
                 }
             }
             None => {

@@ -49,7 +49,7 @@ pub(crate) struct Ledger<T> {
     goaway_error: Option<GoAway>,
 }
 
-impl<T: Clone> Ledger<T> {
+impl<T> Ledger<T> {
     pub(crate) fn new(limits: &Limits, unseen_requests: bool) -> Self {
         Self {
             open: Open::new(),
@@ -136,8 +136,8 @@ impl<T: Clone> Ledger<T> {
 
     /// Says how a stream ended that has left the ledger, and remembers it.
     fn close<O: Observer<Tag = T>>(&mut self, time: u64, stream: Stream<T>, end: End, o: &mut O) {
-        self.remember(stream.clone(), end);
-        o.end(time, stream, end);
+        o.end(time, &stream, end);
+        self.remember(stream, end);
     }
 
     fn remember(&mut self, mut stream: Stream<T>, end: End) {

@@ -34,7 +34,10 @@ impl<T> Open<T> {
 
     #[inline]
     fn find(&self, id: u32) -> Result<usize, usize> {
-        // Above all others, as a new stream is.
+        // The oldest, which is often answered first, or above all others, as a new stream is.
+        if self.order.front().is_some_and(|&(first, _)| first == id) {
+            return Ok(0);
+        }
         if self.order.back().is_none_or(|&(last, _)| last < id) {
             return Err(self.order.len());
         }
@@ -77,14 +80,18 @@ impl<T> Open<T> {
                     self.entries.push(Some(entry));
                     u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
                 };
-                self.order.insert(at, (id, place));
+                if at == self.order.len() {
+                    self.order.push_back((id, place));
+                } else {
+                    self.order.insert(at, (id, place));
+                }
             }
         }
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Entry<T>> {
         let at = self.find(id).ok()?;
-        let (_, place) = self.order.remove(at)?;
+        let (_, place) = if at == 0 { self.order.pop_front() } else { self.order.remove(at) }?;
         self.leave(place)
     }
 

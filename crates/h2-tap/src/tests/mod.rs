@@ -45,7 +45,7 @@ impl Observer for Log {
         self.0.push(format!("{time} goaway last={last_stream} {code} by {by:?} debug={debug_len} open={open}"));
     }
 
-    fn end(&mut self, time: u64, stream: Stream<String>, end: End) {
+    fn end(&mut self, time: u64, stream: &Stream<String>, end: End) {
         let end = match end {
             End::Reset(reset) => format!("Reset({})", reset.code),
             End::Closed(Some(goaway)) => format!("Closed({})", goaway.code),

@@ -54,7 +54,7 @@ pub struct Found {
     /// KeyUpdates before it on this side.
     pub generation: u32,
     /// Opens the direction's records.
-    pub cipher: RecordCipher,
+    pub cipher: Box<RecordCipher>,
 }
 
 /// The search. Deterministic: the same calls find the same.
@@ -68,12 +68,11 @@ pub struct Search {
     candidates: Candidates,
     stages: [Stage; WINDOWS.len()],
     /// Connections of which one direction was found.
-    names: HashMap<u64, Name>,
+    names: HashMap<u64, Box<Name>>,
     tokens: HashMap<Random, u64>,
     /// Directions whose peer was found: one secret each, before all others.
     named: VecDeque<Named>,
-    keys_seen: u64,
-    key: Option<(KeyId, TrialKey)>,
+    key: Option<(KeyId, Box<TrialKey>)>,
     /// One a side: secrets of both sides take turns.
     indexes: [Option<(IndexId, Index)>; 2],
     hits: Vec<Hit>,
@@ -90,7 +89,7 @@ struct Named {
     flow: u64,
     random: Random,
     suite: u16,
-    secret: Secret,
+    secret: Box<Secret>,
     window: usize,
     offset: u64,
 }
@@ -133,7 +132,6 @@ impl Search {
             names: HashMap::new(),
             tokens: HashMap::new(),
             named: VecDeque::new(),
-            keys_seen: 0,
             key: None,
             indexes: [None, None],
             hits: Vec::new(),
@@ -164,9 +162,10 @@ impl Search {
         self.candidates.claim(random);
     }
 
-    /// Takes the TLS 1.3 secrets that are new in a store. Each call must give the same store or a later version of it.
-    pub fn add_keys(&mut self, store: &KeyStore) {
-        for (random, secrets) in store.iter_tls13_since(self.keys_seen) {
+    /// Takes the TLS 1.3 secrets of these connections: of those that are new in the store, or have changed.
+    pub fn add_keys<'k>(&mut self, store: &KeyStore, randoms: impl IntoIterator<Item = &'k Random>) {
+        for random in randoms {
+            let Some(secrets) = store.get(random) else { continue };
             for side in [Side::Client, Side::Server] {
                 let Some(secret) = secrets.traffic(side) else { continue };
                 self.candidates.add(*random, side, secret);
@@ -181,7 +180,11 @@ impl Search {
                 }
             }
         }
-        self.keys_seen = store.generation();
+    }
+
+    /// The secrets of this connection are not to be kept: they are tried no more, unless they are added again.
+    pub fn forget(&mut self, random: &Random) {
+        self.candidates.take(random);
     }
 
     /// Searches on for this many trials, or to the end of the budget.
@@ -207,6 +210,18 @@ impl Search {
     #[must_use]
     pub const fn exhausted(&self) -> bool {
         self.trials >= self.budget
+    }
+
+    /// Directions that are searched.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Secrets that are tried.
+    #[must_use]
+    pub fn secrets(&self) -> usize {
+        self.candidates.len()
     }
 
     /// A [`step`](Self::step) has something to try.
@@ -351,7 +366,7 @@ impl Search {
     fn prepare_key(&mut self, id: KeyId, secret: &Secret, suites: &[u16]) -> bool {
         if !self.key.as_ref().is_some_and(|(of, _)| *of == id) {
             self.trials += cost::KEYS;
-            self.key = TrialKey::new(secret, suites, id.generation).map(|key| (id, key));
+            self.key = TrialKey::new(secret, suites, id.generation).map(|key| (id, Box::new(key)));
         }
         self.key.is_some()
     }
@@ -362,7 +377,7 @@ impl Search {
         self.flows.remove_number(hit.flow);
         if !self.names.contains_key(&token) {
             let secrets = self.candidates.claim(&random);
-            self.names.insert(token, Name { random, suite: hit.suite, secrets });
+            self.names.insert(token, Box::new(Name { random, suite: hit.suite, secrets }));
             self.tokens.insert(random, token);
         }
         if let Some(peer) = self.flows.number(token, side.peer()) {
@@ -376,7 +391,7 @@ impl Search {
     fn queue_named(&mut self, token: u64, flow: u64, side: Side) {
         let Some(name) = self.names.get(&token) else { return };
         if let Some(Some(secret)) = name.secrets.get(slot(side)) {
-            let (random, suite, secret) = (name.random, name.suite, secret.clone());
+            let (random, suite, secret) = (name.random, name.suite, Box::new(secret.clone()));
             self.named.retain(|named| named.flow != flow);
             self.named.push_back(Named { flow, random, suite, secret, window: 0, offset: 0 });
         }
@@ -389,7 +404,7 @@ struct Authentic {
     record_index: u64,
     sequence: u64,
     suite: u16,
-    cipher: RecordCipher,
+    cipher: Box<RecordCipher>,
 }
 
 impl fmt::Debug for Search {

@@ -100,6 +100,10 @@ impl Flows {
         self.by_number.get(&number)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
     pub(super) fn any_unnamed(&self) -> bool {
         self.by_number.values().any(|flow| !flow.named)
     }
@@ -178,10 +182,19 @@ impl Candidates {
                 self.claimed.remove(&oldest);
             }
         }
+        self.take(random)
+    }
+
+    /// Takes the secrets of both sides out.
+    pub(super) fn take(&mut self, random: &Random) -> [Option<Secret>; 2] {
         [Side::Client, Side::Server].map(|side| {
             let number = self.numbers.remove(&(*random, side))?;
             self.by_number.remove(&number).map(|candidate| candidate.secret)
         })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_number.len()
     }
 
     /// The first secret at or above a number and below another.

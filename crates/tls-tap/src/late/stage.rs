@@ -76,7 +76,9 @@ pub(super) fn next(stages: &mut [Stage; WINDOWS.len()], all: Area) -> Option<(us
     let mut target = all;
     for (number, stage) in stages.iter_mut().enumerate() {
         if stage.pass.is_none() && stage.done != target {
-            stage.pass = Some(Pass { target, secret: 0, suite: 0, offset: 0 });
+            // Where there are no new flows, the secrets of before have nothing to be tried on.
+            let secret = if stage.done.flows == target.flows { stage.done.secrets } else { 0 };
+            stage.pass = Some(Pass { target, secret, suite: 0, offset: 0 });
         }
         if let Some(pass) = stage.pass {
             return Some((number, pass));

@@ -32,6 +32,10 @@ fn sample(suite: u16, number: u8, side: Side, generation: u32, sequence: u64, co
     Sample { index: 3, header, fragment: fragment.into() }
 }
 
+fn add_keys(search: &mut Search, store: &KeyStore) {
+    search.add_keys(store, store.iter_tls13().map(|(random, _)| random));
+}
+
 fn run(search: &mut Search) -> Vec<Found> {
     let mut found = Vec::new();
     while search.pending() {
@@ -55,7 +59,7 @@ fn finds_every_suite_and_depth() {
     ] {
         let len = Suite::by_id(suite).unwrap().hash.output_len();
         let mut search = Search::new(1 << 26);
-        search.add_keys(&store(0..3, len));
+        add_keys(&mut search, &store(0..3, len));
         assert!(search.add_flow(9, Side::Server, vec![sample(suite, 2, Side::Server, generation, sequence, PING)]));
         let mut found = Vec::new();
         while found.is_empty() && search.pending() {
@@ -72,7 +76,7 @@ fn finds_every_suite_and_depth() {
 fn the_other_direction_has_one_secret_to_try() {
     for peer_first in [true, false] {
         let mut search = Search::new(1 << 26);
-        search.add_keys(&store(0..100, 48));
+        add_keys(&mut search, &store(0..100, 48));
         // Found soon, so that the deep search below is for the peer alone.
         let peer = vec![sample(0x1302, 50, Side::Client, 0, 200_000, UPDATE)];
         if peer_first {
@@ -94,7 +98,7 @@ fn the_other_direction_has_one_secret_to_try() {
 #[test]
 fn the_found_cipher_opens_what_follows() {
     let mut search = Search::new(1 << 24);
-    search.add_keys(&store(0..2, 32));
+    add_keys(&mut search, &store(0..2, 32));
     search.add_flow(1, Side::Client, vec![sample(0x1303, 1, Side::Client, 1, 11, PING)]);
     let found = run(&mut search).remove(0);
     let next = sample(0x1303, 1, Side::Client, 1, 12, b"next");
@@ -106,7 +110,7 @@ fn the_found_cipher_opens_what_follows() {
 #[test]
 fn the_cost_is_secrets_times_sequences_whatever_the_flows() {
     let mut search = Search::new(1 << 22);
-    search.add_keys(&store(0..20, 48));
+    add_keys(&mut search, &store(0..20, 48));
     for flow in 0..20 {
         search.add_flow(flow.into(), Side::Server, vec![sample(0x1302, flow, Side::Server, 0, 1000, PING)]);
     }
@@ -122,7 +126,7 @@ fn the_cost_is_secrets_times_sequences_whatever_the_flows() {
 #[test]
 fn wrong_keys_end_with_the_budget() {
     let mut search = Search::new(1 << 20);
-    search.add_keys(&store(0..5, 32));
+    add_keys(&mut search, &store(0..5, 32));
     search.add_flow(1, Side::Server, vec![sample(0x1301, 77, Side::Server, 0, 0, PING)]);
     assert!(run(&mut search).is_empty());
     assert!(search.exhausted() && !search.pending());
@@ -137,7 +141,7 @@ fn wrong_keys_end_with_the_budget() {
 fn claimed_secrets_are_not_tried() {
     let mut search = Search::new(1 << 24);
     search.claim(&[1; 32]);
-    search.add_keys(&store(0..3, 48));
+    add_keys(&mut search, &store(0..3, 48));
     search.claim(&[0; 32]);
     search.claim(&[2; 32]);
     search.add_flow(1, Side::Server, vec![sample(0x1302, 1, Side::Server, 0, 0, PING)]);
@@ -149,7 +153,7 @@ fn claimed_secrets_are_not_tried() {
 #[test]
 fn flows_and_keys_that_come_late_go_through_the_early_windows() {
     let mut search = Search::new(1 << 27);
-    search.add_keys(&store(0..4, 48));
+    add_keys(&mut search, &store(0..4, 48));
     search.add_flow(1, Side::Server, vec![sample(0x1302, 77, Side::Server, 0, 0, PING)]);
     // Deep in a late stage.
     assert!(search.step(1 << 22).is_empty());
@@ -158,7 +162,7 @@ fn flows_and_keys_that_come_late_go_through_the_early_windows() {
     assert_eq!(found.iter().map(|found| found.token).collect::<Vec<_>>(), [2]);
     let mut more = store(0..4, 48);
     more.add([77; 32], Kind::Traffic(Side::Server), Secret::new(&secret(77, Side::Server, 48)).unwrap());
-    search.add_keys(&more);
+    add_keys(&mut search, &more);
     let found = search.step(1 << 14);
     assert_eq!(found.iter().map(|found| found.token).collect::<Vec<_>>(), [1]);
     assert!(!search.pending());
@@ -167,7 +171,7 @@ fn flows_and_keys_that_come_late_go_through_the_early_windows() {
 #[test]
 fn a_removed_flow_costs_nothing() {
     let mut search = Search::new(1 << 27);
-    search.add_keys(&store(0..4, 48));
+    add_keys(&mut search, &store(0..4, 48));
     search.add_flow(1, Side::Server, vec![sample(0x1302, 77, Side::Server, 0, 0, PING)]);
     search.step(1 << 12);
     search.remove_flow(1);
@@ -195,7 +199,7 @@ fn many_flows_stay_within_the_cap() {
         );
     }
     assert_eq!(search.evicted(), 5000 - 4096);
-    search.add_keys(&store(0..100, 32));
+    add_keys(&mut search, &store(0..100, 32));
     assert!(run(&mut search).is_empty());
     assert!(search.trials() < (1 << 20) + 8192);
 }

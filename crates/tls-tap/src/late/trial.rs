@@ -37,7 +37,8 @@ pub(super) const fn suites(secret_len: usize) -> &'static [&'static [u16]] {
 pub(super) struct TrialKey {
     keystream: Keystream,
     iv: Nonce,
-    ciphers: Vec<(u16, RecordCipher)>,
+    /// Boxed, so that one that is taken out leaves no copy.
+    ciphers: Vec<(u16, Box<RecordCipher>)>,
 }
 
 /// A sample whose head became plausible.
@@ -58,8 +59,9 @@ impl TrialKey {
         let keys = TrafficKeys::derive(suite, secret.as_bytes())?;
         let mut key = zeroize::Zeroizing::new([0; 32]);
         key.get_mut(..keys.key().len())?.copy_from_slice(keys.key());
-        let ciphers =
-            suites().filter_map(|suite| Some((suite.id, RecordCipher::tls13(suite, secret.as_bytes())?))).collect();
+        let ciphers = suites()
+            .filter_map(|suite| Some((suite.id, Box::new(RecordCipher::tls13(suite, secret.as_bytes())?))))
+            .collect();
         Some(Self { keystream: Keystream::new(suite.protection, &key)?, iv: Nonce::from_bytes(keys.iv()), ciphers })
     }
 
@@ -91,7 +93,7 @@ impl TrialKey {
         sample: &Sample,
         scratch: &mut Vec<u8>,
         spent: &mut u64,
-    ) -> Option<(u16, RecordCipher)> {
+    ) -> Option<(u16, Box<RecordCipher>)> {
         let authentic = self.ciphers.iter().position(|(_, cipher)| {
             *spent += cost::TAIL;
             let Some(last) = cipher.ciphertext_len(sample.fragment.len()).and_then(|len| len.checked_sub(1)) else {

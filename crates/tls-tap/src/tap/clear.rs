@@ -151,7 +151,8 @@ impl<'m> Flow<'m> {
         match self.shared.tls12_cipher(epoch, side, call.keys) {
             Some(cipher) => {
                 let direction = self.side_mut(side);
-                direction.phase = Phase::Steady(Steady { cipher, sequence: 0, tls13: false, proven: false });
+                direction.phase =
+                    Phase::Steady(Steady { cipher: Box::new(cipher), sequence: 0, tls13: false, proven: false });
             }
             None => self.die(call, side, Dark::WrongKey),
         }

@@ -28,6 +28,7 @@ impl Flow<'_> {
             None => Dark::JoinedLate,
             Some(_) if shared.joined => Dark::JoinedLate,
             Some(_) if shared.version == Some(Version::Tls12) && !shared.has_hellos(epoch) => Dark::HandshakeLost,
+            Some(_) if matches!(self.side(side).phase, Phase::Await) => Dark::NoKey,
             Some(_) if shared.secrets(keys).is_some() && !shared.has_server_hello() => Dark::HandshakeLost,
             Some(_) => Dark::NoKey,
         }

@@ -10,6 +10,7 @@ use crate::handshake::messages::Messages;
 ///
 /// ```text
 /// TLS 1.3:  Clear --ServerHello, keys--> Seek --Finished, or a record that opens--> Steady
+///                                             --Finished, no traffic secret yet--> Await --its key--> Steady
 /// TLS 1.2:  Clear --ChangeCipherSpec--> Switch --keys--> Steady --ChangeCipherSpec--> Switch
 /// any:      Dead, when nothing will make it readable
 /// ```
@@ -19,6 +20,9 @@ pub(super) enum Phase {
     Clear,
     /// TLS 1.3 before application data: a record is of one of these.
     Seek(Vec<Candidate>),
+    /// TLS 1.3 behind Finished: waits for the application traffic secret, which a server logs when it has read the client's Finished,
+    /// after the client sent its first request.
+    Await,
     /// TLS 1.2 behind ChangeCipherSpec: waits for both hellos of this handshake and its master secret.
     Switch(usize),
     /// Records are opened.
@@ -32,7 +36,7 @@ pub(super) enum Phase {
 pub(super) struct Candidate {
     pub(super) suite: u16,
     pub(super) stage: Stage,
-    pub(super) cipher: RecordCipher,
+    pub(super) cipher: Box<RecordCipher>,
     pub(super) sequence: u64,
 }
 
@@ -46,7 +50,8 @@ pub(super) enum Stage {
 
 #[derive(Debug)]
 pub(super) struct Steady {
-    pub(super) cipher: RecordCipher,
+    /// Boxed, so that moving it leaves no copy of the key.
+    pub(super) cipher: Box<RecordCipher>,
     /// Of the next record.
     pub(super) sequence: u64,
     pub(super) tls13: bool,

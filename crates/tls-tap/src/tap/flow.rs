@@ -7,7 +7,7 @@ use super::shared::Shared;
 use crate::framer::Item;
 use crate::late::{Found, Sample};
 use crate::record::{Header, content};
-use crate::{Dark, Gap, KeyStore, Reader, Side, Version};
+use crate::{Dark, Gap, KeyStore, Reader, Secrets, Side, Version};
 
 /// Most records a side that are offered to a late search.
 const SAMPLES: usize = 4;
@@ -31,6 +31,8 @@ pub(super) struct Flow<'m> {
     stirred: bool,
     /// Generation of the keys that held records were tried with.
     generation: u64,
+    /// The server's records wait no more for the client's.
+    impatient: bool,
     /// The connection's start was not seen.
     pub(super) midstream: bool,
     /// Plaintext of the record at hand.
@@ -49,6 +51,7 @@ impl<'m> Flow<'m> {
             order: 0,
             stirred: false,
             generation: 0,
+            impatient: false,
             midstream,
             plain: Vec::new(),
             scratch: Vec::new(),
@@ -76,6 +79,9 @@ impl<'m> Flow<'m> {
             Item::Record(header, _) | Item::Damaged(header, _) => Some(*header),
             Item::Hole(_) | Item::NotTls => None,
         };
+        if !self.client.queue.is_empty() && side == Side::Server {
+            self.lose_patience(call.time);
+        }
         let direction = self.side(side);
         let waits = !direction.queue.is_empty() || header.is_some_and(|header| self.blocked(side, header, call.keys));
         if waits { self.hold(call, side, item) } else { self.handle(call, side, item) }
@@ -91,6 +97,26 @@ impl<'m> Flow<'m> {
         let over = self.side_mut(side).queue.push(call.time, order, item, limits.held, limits.held_pieces);
         if over {
             self.tell_dark(call, side);
+            self.stirred = true;
+        }
+    }
+
+    /// The server's records that can be read wait for the client's that lack a secret, so that an answer is not read before its request:
+    /// but not for long, and not until there is no room.
+    fn waits_for_client(&self, keys: &KeyStore) -> bool {
+        !self.client.queue.is_empty()
+            && !self.impatient
+            && !self.client.told
+            && self.side_lacks_secret(Side::Client, keys)
+    }
+
+    fn lose_patience(&mut self, now: u64) {
+        let queue = &self.server.queue;
+        let since = self.client.queue.front().map_or(now, |front| front.time);
+        let full = queue.owned() > self.limits.held / 2 || queue.pieces() > self.limits.held_pieces / 2;
+        if !self.impatient && (full || now.saturating_sub(since) > self.limits.patience) {
+            self.impatient = true;
+            self.stirred = true;
         }
     }
 
@@ -98,10 +124,15 @@ impl<'m> Flow<'m> {
     fn blocked(&self, side: Side, header: Header, keys: &KeyStore) -> bool {
         let direction = self.side(side);
         match &direction.phase {
-            Phase::Steady(_) | Phase::Dead => false,
+            Phase::Steady(_) => side == Side::Server && self.waits_for_client(keys),
+            Phase::Dead => false,
             Phase::Switch(epoch) => !self.shared.has_tls12_keys(*epoch, keys),
+            Phase::Await => header.content_type() == content::APPLICATION_DATA && !self.has_traffic_secret(side, keys),
             Phase::Seek(candidates) => {
-                candidates.iter().any(|candidate| candidate.stage == Stage::Early) && self.extensions_may_come()
+                let has = |stage| candidates.iter().any(|candidate| candidate.stage == stage);
+                // Behind a loss a record may be application data: what its secret would open is not to be passed over.
+                has(Stage::Early) && self.extensions_may_come()
+                    || direction.lossy && !has(Stage::Application) && !self.has_traffic_secret(side, keys)
             }
             Phase::Clear => match header.content_type() {
                 content::CHANGE_CIPHER_SPEC => {
@@ -121,8 +152,7 @@ impl<'m> Flow<'m> {
         if shared.joined {
             return true;
         }
-        let has_secret =
-            |secrets: &crate::Secrets| secrets.traffic(side).is_some() || secrets.handshake(side).is_some();
+        let has_secret = |secrets: &Secrets| has_any(secrets, side);
         match shared.version {
             Some(Version::Tls13) => {
                 !shared.secrets(keys).is_some_and(has_secret)
@@ -135,6 +165,31 @@ impl<'m> Flow<'m> {
         }
     }
 
+    fn has_traffic_secret(&self, side: Side, keys: &KeyStore) -> bool {
+        self.shared.secrets(keys).is_some_and(|secrets| secrets.traffic(side).is_some())
+    }
+
+    /// A side holds something back for want of a secret under the connection's name, not of its peer's records.
+    pub(super) fn lacks_secret(&self, keys: &KeyStore) -> bool {
+        self.side_lacks_secret(Side::Client, keys) || self.side_lacks_secret(Side::Server, keys)
+    }
+
+    fn side_lacks_secret(&self, side: Side, keys: &KeyStore) -> bool {
+        let direction = self.side(side);
+        let Some(front) = direction.queue.front() else { return false };
+        let secrets = || self.shared.secrets(keys);
+        front.what.header().is_some_and(|header| self.blocked(side, header, keys))
+            && match direction.phase {
+                Phase::Await => true,
+                Phase::Seek(_) => !self.has_traffic_secret(side, keys),
+                // A renegotiation has a client random of its own, under which nobody waits.
+                Phase::Switch(epoch) => epoch == 0 && !self.shared.has_tls12_keys(0, keys),
+                Phase::Clear if self.shared.version == Some(Version::Tls12) => !self.shared.has_tls12_keys(0, keys),
+                Phase::Clear => secrets().is_none_or(|secrets| !has_any(secrets, side)),
+                Phase::Steady(_) | Phase::Dead => false,
+            }
+    }
+
     /// The server's EncryptedExtensions may still be read.
     pub(super) fn extensions_may_come(&self) -> bool {
         let handshake = |candidates: &[super::direction::Candidate]| {
@@ -144,7 +199,7 @@ impl<'m> Flow<'m> {
             && match &self.server.phase {
                 Phase::Clear => !self.shared.server_lost,
                 Phase::Seek(candidates) => handshake(candidates),
-                Phase::Switch(_) | Phase::Steady(_) | Phase::Dead => false,
+                Phase::Switch(_) | Phase::Await | Phase::Steady(_) | Phase::Dead => false,
             }
     }
 
@@ -163,6 +218,11 @@ impl<'m> Flow<'m> {
                         self.switch(call, side, epoch);
                         self.handle(call, side, Item::Record(header, body));
                     }
+                    Phase::Await if header.content_type() == content::APPLICATION_DATA => {
+                        self.end_wait(call, side);
+                        self.handle(call, side, Item::Record(header, body));
+                    }
+                    Phase::Await => self.clear_alert(call, side, header, &body),
                     Phase::Seek(_) => self.seek(call, side, header, &body),
                     Phase::Steady(_) => {}
                     Phase::Dead => self.pass_over(side, header),
@@ -214,6 +274,10 @@ impl<'m> Flow<'m> {
             (Phase::Switch(epoch), _) => {
                 let epoch = *epoch;
                 self.switch(call, side, epoch);
+                self.damaged(call, side, header, tail);
+            }
+            (Phase::Await, _) if protected => {
+                self.end_wait(call, side);
                 self.damaged(call, side, header, tail);
             }
             (Phase::Seek(_), _) if protected => {
@@ -371,6 +435,7 @@ impl<'m> Flow<'m> {
         if !self.shared.has_server_hello() {
             self.shared.server_lost = true;
         }
+        self.impatient = true;
         self.drain_stirred(call.keys, call.reader);
         for (side, lost) in [Side::Client, Side::Server].into_iter().zip(lost) {
             self.flush_lost(call, side);
@@ -418,4 +483,9 @@ impl<'m> Flow<'m> {
         let own = self.plain.capacity() + self.scratch.capacity();
         own + self.shared.memory() + self.client.memory() + self.server.memory()
     }
+}
+
+/// A secret that can open what this side sends.
+const fn has_any(secrets: &Secrets, side: Side) -> bool {
+    secrets.traffic(side).is_some() || secrets.handshake(side).is_some()
 }

@@ -168,6 +168,10 @@ impl<'m> Queue<'m> {
         self.payload + self.dropped.map_or(0, |dropped| dropped.payload)
     }
 
+    pub(super) const fn pieces(&self) -> usize {
+        self.pieces
+    }
+
     pub(super) const fn owned(&self) -> usize {
         self.owned
     }

@@ -28,6 +28,9 @@ pub struct Limits {
     pub held: usize,
     /// Pieces of records held back while a key is missing, each direction.
     pub held_pieces: usize,
+    /// How long records of the server that can be read wait for those of the client in front of them that lack a secret, in the caller's
+    /// units of time; the default is a second in nanoseconds.
+    pub patience: u64,
     /// Records remembered that were looked at without a check, each direction.
     pub unverified_records: usize,
     /// Copied bytes of such records, each direction.
@@ -43,6 +46,7 @@ impl Default for Limits {
         Self {
             held: 64 << 10,
             held_pieces: 4_096,
+            patience: 1_000_000_000,
             unverified_records: 64,
             unverified_bytes: 64 << 10,
             handshake: 64 << 10,
@@ -155,6 +159,12 @@ impl<'m> Tls<'m> {
     #[must_use]
     pub fn waits_for_key(&self) -> bool {
         self.flow.is_blind() && self.flow.random().is_some()
+    }
+
+    /// Something is held back because a secret is not among these keys; without it, nothing but the end can tell what it was.
+    #[must_use]
+    pub fn lacks_secret(&self, keys: &KeyStore) -> bool {
+        self.flow.lacks_secret(keys)
     }
 
     /// Copied bytes held back.

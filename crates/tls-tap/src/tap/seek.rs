@@ -26,7 +26,7 @@ impl<'m> Flow<'m> {
             ];
             for suite in self.shared.suites() {
                 for (stage, secret) in stages {
-                    let cipher = secret.and_then(|secret| RecordCipher::tls13(suite, secret.as_bytes()));
+                    let cipher = secret.and_then(|secret| RecordCipher::tls13(suite, secret.as_bytes())).map(Box::new);
                     candidates.extend(cipher.map(|cipher| Candidate { suite: suite.id, stage, cipher, sequence: 0 }));
                 }
             }
@@ -40,6 +40,27 @@ impl<'m> Flow<'m> {
         }
     }
 
+    /// Adds the application traffic secret, where it came after the handshake's.
+    fn complete_candidates<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side) {
+        let Phase::Seek(candidates) = &self.side(side).phase else { return };
+        if candidates.iter().any(|candidate| candidate.stage == Stage::Application) {
+            return;
+        }
+        let secret = self.shared.secrets(call.keys).and_then(|secrets| secrets.traffic(side));
+        let Some(secret) = secret else { return };
+        let new: Vec<_> = self
+            .shared
+            .suites()
+            .filter_map(|suite| {
+                let cipher = Box::new(RecordCipher::tls13(suite, secret.as_bytes())?);
+                Some(Candidate { suite: suite.id, stage: Stage::Application, cipher, sequence: 0 })
+            })
+            .collect();
+        if let Phase::Seek(candidates) = &mut self.side_mut(side).phase {
+            candidates.extend(new);
+        }
+    }
+
     pub(super) fn seek<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side, header: Header, body: &Body<'_, 'm>) {
         match header.content_type() {
             content::APPLICATION_DATA => {}
@@ -47,6 +68,7 @@ impl<'m> Flow<'m> {
             // ChangeCipherSpec for the sake of middleboxes (RFC 8446 appendix D.4) does not count.
             _ => return,
         }
+        self.complete_candidates(call, side);
         let mut plain = std::mem::take(&mut self.plain);
         let direction = self.side_mut(side);
         let lost = direction.lost;
@@ -176,7 +198,7 @@ impl<'m> Flow<'m> {
                 .suites()
                 .filter_map(|suite| {
                     let cipher = RecordCipher::tls13(suite, secret.as_bytes())?;
-                    Some(Candidate { suite: suite.id, stage: Stage::Application, cipher, sequence: 0 })
+                    Some(Candidate { suite: suite.id, stage: Stage::Application, cipher: Box::new(cipher), sequence: 0 })
                 })
                 .collect();
             if let Phase::Seek(candidates) = &mut self.side_mut(side).phase
@@ -209,9 +231,23 @@ impl<'m> Flow<'m> {
             Some(Candidate { cipher, sequence, .. }) => {
                 direction.phase = Phase::Steady(Steady { cipher, sequence, tls13: true, proven: false });
             }
-            None => self.die(call, side, Dark::NoKey),
+            None => direction.phase = Phase::Await,
         }
         self.stir();
+    }
+
+    /// The application traffic secret of a side that waited for it is there.
+    pub(super) fn end_wait<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side) {
+        let secret = self.shared.secrets(call.keys).and_then(|secrets| secrets.traffic(side));
+        let suite = self.shared.suites().next();
+        let cipher = suite.zip(secret).and_then(|(suite, secret)| RecordCipher::tls13(suite, secret.as_bytes()));
+        match cipher {
+            Some(cipher) => {
+                let steady = Steady { cipher: Box::new(cipher), sequence: 0, tls13: true, proven: false };
+                self.side_mut(side).phase = Phase::Steady(steady);
+            }
+            None => self.die(call, side, Dark::WrongKey),
+        }
     }
 
     fn not_found<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side, header: Header) {

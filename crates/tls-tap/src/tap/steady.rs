@@ -193,7 +193,7 @@ impl<'m> Flow<'m> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let direction = self.side_mut(side);
         let cipher = match &direction.phase {
-            Phase::Steady(steady) => Some(&steady.cipher),
+            Phase::Steady(steady) => Some(&*steady.cipher),
             _ => None,
         };
         let mut prover = Prover { cipher, unverified: &mut direction.unverified, scratch: &mut scratch, forged: false };
@@ -236,7 +236,7 @@ impl<'m> Flow<'m> {
         if let Phase::Steady(steady) = &mut self.side_mut(side).phase
             && let Some(next) = steady.cipher.next_generation()
         {
-            steady.cipher = next;
+            *steady.cipher = next;
             steady.sequence = 0;
         }
     }
@@ -295,7 +295,7 @@ impl<'m> Flow<'m> {
                 let (Some(cipher), Some(most)) = (next, lost.most.checked_sub(1)) else { break };
                 hit = search(&cipher, header, body, 0..=most, tls13, &mut direction.trials, &mut plain);
                 if hit.is_some() {
-                    steady.cipher = cipher;
+                    *steady.cipher = cipher;
                     direction.unverified.clear();
                     gap = Some(Gap { min: 0, max: lost.gap(lost.fewest, None).max });
                     break;

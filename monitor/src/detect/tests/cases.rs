@@ -515,7 +515,7 @@ fn a_million_requests_leave_nothing_behind() {
         let ask = match n % 4 {
             0 => get("/a"),
             1 => get("/b").blurred(),
-            2 => get("/a").with(ids[n as usize / 4 % 2], u128::from(n)),
+            2 => get("/a").with(ids[n as usize / 4 % 2], u64::from(n)),
             _ => get("/c").from(Edge::Fastly),
         };
         world.ask(on, 2 * n + 1, &ask);

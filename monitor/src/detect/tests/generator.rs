@@ -77,8 +77,7 @@ fn play(attempts: &[Attempt], identity: bool) -> World {
         if begins {
             let on = if one.http1 { world.http1(&format!("10.0.0.1:{}", 1_000 + n)) } else { shared[n % 4] };
             connections.insert(n, on);
-            let ask =
-                Ask { id: identity.then_some((IdentityKind::RequestId, u128::from(one.visitor) + 1)), ..get(one.path) };
+            let ask = Ask { id: identity.then_some((IdentityKind::RequestId, one.visitor + 1)), ..get(one.path) };
             world.ask(on, id, &ask);
         } else if one.refused {
             world.refuse(connections[&n], id);

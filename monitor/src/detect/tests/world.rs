@@ -24,7 +24,7 @@ pub(super) struct World {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ask {
     pub(super) path: &'static str,
-    pub(super) id: Option<(IdentityKind, u128)>,
+    pub(super) id: Option<(IdentityKind, u64)>,
     pub(super) edge: Option<Edge>,
     pub(super) no_target: bool,
 }
@@ -34,7 +34,7 @@ pub(super) fn get(path: &'static str) -> Ask {
 }
 
 impl Ask {
-    pub(super) fn with(mut self, kind: IdentityKind, value: u128) -> Self {
+    pub(super) fn with(mut self, kind: IdentityKind, value: u64) -> Self {
         self.id = Some((kind, value));
         self
     }
@@ -50,8 +50,7 @@ impl Ask {
     }
 
     fn request(&self) -> Request {
-        let hash =
-            self.path.bytes().fold(7_u128, |sum, byte| sum.wrapping_mul(0x1_0000_01b3).wrapping_add(byte.into()));
+        let hash = self.path.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(0x1_0000_01b3).wrapping_add(byte.into()));
         Request {
             method: Some("GET".into()),
             authority: (!self.no_target).then(|| "example.org".into()),

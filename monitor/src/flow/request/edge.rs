@@ -1,3 +1,4 @@
+use super::names;
 use crate::model::Edge;
 
 /// Which edges the header fields so far name.
@@ -7,18 +8,18 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Takes a field; `name` is in lower case.
-    pub(crate) fn field(&mut self, name: &[u8], value: &[u8]) {
-        let edge = match (name.len(), name) {
-            (3, b"via") => via(value),
-            (6, b"cf-ray") | (16, b"cf-connecting-ip") => Edge::Cloudflare,
-            (8, b"cdn-loop") => cdn_loop(value),
-            (9, b"fastly-ff") | (16, b"fastly-client-ip") => Edge::Fastly,
-            (9, b"forwarded") | (15, b"x-forwarded-for") => Edge::Proxy,
-            (11, b"x-amz-cf-id") => Edge::CloudFront,
-            (11, b"x-azure-ref") | (12, b"x-azure-fdid") => Edge::AzureFrontDoor,
-            (17, b"akamai-origin-hop") => Edge::Akamai,
-            (21, b"x-cloud-trace-context") => Edge::Google,
+    /// Takes a field by the mark of its name.
+    pub(crate) fn field(&mut self, mark: u8, value: &[u8]) {
+        let edge = match mark {
+            names::VIA => via(value),
+            names::CF_RAY | names::CF_CONNECTING_IP => Edge::Cloudflare,
+            names::CDN_LOOP => cdn_loop(value),
+            names::FASTLY_FF | names::FASTLY_CLIENT_IP => Edge::Fastly,
+            names::FORWARDED | names::X_FORWARDED_FOR => Edge::Proxy,
+            names::X_AMZ_CF_ID => Edge::CloudFront,
+            names::X_AZURE_REF | names::X_AZURE_FDID => Edge::AzureFrontDoor,
+            names::AKAMAI_ORIGIN_HOP => Edge::Akamai,
+            names::X_CLOUD_TRACE_CONTEXT => Edge::Google,
             _ => return,
         };
         if self.edge.is_none_or(|known| weight(edge) > weight(known)) {

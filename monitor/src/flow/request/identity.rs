@@ -1,50 +1,49 @@
-use super::name;
+use super::{hash, names};
 use crate::model::{Identity, IdentityKind};
 
 /// Identities that are kept of one request.
 pub(super) const KEPT: usize = 8;
 
 /// What a retry keeps: the identity that a header field holds.
-pub(super) fn of(field: &[u8], value: &[u8]) -> Option<Identity> {
-    let kind = kind(field)?;
-    let value = match (kind, field) {
-        (IdentityKind::TraceId, b"traceparent") => traceparent(value)?,
-        (IdentityKind::TraceId, b"b3") => value.split(|&byte| byte == b'-').next()?,
-        (IdentityKind::TraceId, b"x-cloud-trace-context") => value.split(|&byte| byte == b'/').next()?,
-        (IdentityKind::TraceId, b"x-amzn-trace-id") => {
+pub(super) fn of(mark: u8, value: &[u8]) -> Option<Identity> {
+    let kind = kind(mark)?;
+    let value = match mark {
+        names::TRACEPARENT => traceparent(value)?,
+        names::B3 => value.split(|&byte| byte == b'-').next()?,
+        names::X_CLOUD_TRACE_CONTEXT => value.split(|&byte| byte == b'/').next()?,
+        names::X_AMZN_TRACE_ID => {
             value.split(|&byte| byte == b';').find_map(|part| part.trim_ascii().strip_prefix(b"Root="))?
         }
         _ => value,
     };
     let value = value.trim_ascii();
     // A B3 value of one character is a sampling decision; no header of these has a meaningful shorter value.
-    (value.len() > 1).then(|| Identity { kind, value: name(kind_number(kind), &[value]) })
+    (value.len() > 1).then(|| Identity { kind, value: hash(kind_number(kind), value) })
 }
 
-fn kind(field: &[u8]) -> Option<IdentityKind> {
+const fn kind(mark: u8) -> Option<IdentityKind> {
     use IdentityKind::{RayId, RequestId, TraceId, Visitor};
-    Some(match (field.len(), field) {
-        (2, b"b3") => TraceId,
-        (6, b"cf-ray") => RayId,
-        (9, b"forwarded" | b"x-real-ip") => Visitor,
-        (10, b"request-id") => RequestId,
-        (11, b"x-amz-cf-id" | b"x-azure-ref" | b"x-vercel-id") => RayId,
-        (11, b"traceparent") => TraceId,
-        (12, b"x-request-id") => RequestId,
-        (12, b"x-b3-traceid") => TraceId,
-        (14, b"true-client-ip") => Visitor,
-        (14, b"correlation-id") => RequestId,
-        (15, b"x-forwarded-for") => Visitor,
-        (15, b"x-amzn-trace-id") => TraceId,
-        (16, b"cf-connecting-ip" | b"fastly-client-ip") => Visitor,
-        (16, b"x-correlation-id") => RequestId,
-        (17, b"x-fastly-trace-id") => RayId,
-        (21, b"x-cloud-trace-context") => TraceId,
+    Some(match mark {
+        names::REQUEST_ID | names::X_REQUEST_ID | names::CORRELATION_ID | names::X_CORRELATION_ID => RequestId,
+        names::CF_RAY | names::X_AMZ_CF_ID | names::X_AZURE_REF | names::X_VERCEL_ID | names::X_FASTLY_TRACE_ID => {
+            RayId
+        }
+        names::B3
+        | names::TRACEPARENT
+        | names::X_B3_TRACEID
+        | names::X_AMZN_TRACE_ID
+        | names::X_CLOUD_TRACE_CONTEXT => TraceId,
+        names::FORWARDED
+        | names::X_REAL_IP
+        | names::TRUE_CLIENT_IP
+        | names::X_FORWARDED_FOR
+        | names::CF_CONNECTING_IP
+        | names::FASTLY_CLIENT_IP => Visitor,
         _ => return None,
     })
 }
 
-const fn kind_number(kind: IdentityKind) -> u8 {
+const fn kind_number(kind: IdentityKind) -> u64 {
     match kind {
         IdentityKind::RequestId => 1,
         IdentityKind::RayId => 2,

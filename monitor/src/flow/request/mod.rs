@@ -2,6 +2,7 @@
 
 mod edge;
 mod identity;
+mod names;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -9,17 +10,26 @@ mod text;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
-pub(crate) use self::edge::Seen as EdgeSeen;
+use self::edge::Seen;
+pub(crate) use self::names::{WANTED, WWW_AUTHENTICATE};
 use crate::model::{Evidence, Identity, Request, TargetKey};
 
 /// Builds the requests of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     /// The authority of the request before: most connections ask one host only.
-    authority: Option<Arc<str>>,
+    authority: Option<Authority>,
+}
+
+/// An authority that came as it is kept.
+#[derive(Debug)]
+struct Authority {
+    text: Arc<str>,
+    /// Of the text in lower case.
+    hash: u64,
 }
 
 /// Header fields of a request as they come.
@@ -35,68 +45,84 @@ pub(crate) struct Draft<'a> {
     pub(crate) path: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
     identity: SmallVec<[Identity; 2]>,
-    edge: EdgeSeen,
+    edge: Seen,
     evidence: SmallVec<[Evidence; 2]>,
     extended_connect: bool,
     websocket: bool,
 }
 
-/// Fixed keys: the same value has the same name in every run, and names are no plain hashes of secrets.
+/// Fixed keys: the same value has the same hash in every run, and hashes are no plain hashes of secrets.
 const KEYS: (u64, u64) = (0x6832_7761_7463_6821, 0x7265_7175_6573_7473);
 
-/// A keyed hash of a few parts; their lengths are part of it.
-fn name(kind: u8, parts: &[&[u8]]) -> u128 {
-    use std::hash::Hasher as _;
-    let mut hasher = SipHasher13::new_with_keys(KEYS.0, KEYS.1);
-    hasher.write_u8(kind);
-    for part in parts {
-        hasher.write(part);
-        hasher.write_u64(part.len() as u64);
-    }
-    hasher.finish128().as_u128()
+/// A keyed hash of a value of some kind.
+fn hash(kind: u64, value: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(KEYS.0, KEYS.1 ^ kind).hash(value)
+}
+
+/// Hosts do not differ by case (RFC 3986 section 3.2.2).
+fn authority_hash(authority: &[u8]) -> u64 {
+    hash(5, &text::lower(authority))
+}
+
+/// Names a target; `authority` is its [`authority_hash`].
+fn target(method: &[u8], authority: u64, path: &[u8]) -> TargetKey {
+    // A method of a few bytes, as almost all have, stands for itself.
+    let method = match method.len() {
+        len @ 0..8 => method.iter().fold(len as u64, |all, &byte| all << 8 | u64::from(byte)),
+        _ => hash(6, method),
+    };
+    TargetKey(SipHasher13::new_with_keys(KEYS.0 ^ method, KEYS.1 ^ authority).hash(path))
 }
 
 impl<'a> Draft<'a> {
-    /// Takes a field of HTTP/2; `name` is in lower case. Names are told apart by length first: most fields are of no interest.
+    /// Takes a field; `name` is in lower case.
     pub(crate) fn field(&mut self, name: &[u8], value: &'a [u8]) {
-        if let [b':', pseudo @ ..] = name {
-            match pseudo {
-                b"method" => self.method = Some(value),
-                b"scheme" => self.scheme = Some(value),
-                b"authority" => self.authority = Some(value),
-                b"path" => self.path = Some(value),
-                b"protocol" => {
-                    self.extended_connect = true;
-                    self.evidence(Evidence::ExtendedConnect);
-                }
-                _ => {}
+        self.marked(names::mark(name), value);
+    }
+
+    /// Takes a field by the mark of its name.
+    #[inline]
+    pub(crate) fn marked(&mut self, mark: u8, value: &'a [u8]) {
+        match mark {
+            names::METHOD => self.method = Some(value),
+            names::SCHEME => self.scheme = Some(value),
+            names::AUTHORITY => self.authority = Some(value),
+            names::PATH => self.path = Some(value),
+            names::HOST => self.host = Some(value),
+            names::AUTHORIZATION => self.authorization(value),
+            names::PROTOCOL => {
+                self.extended_connect = true;
+                self.evidence(Evidence::ExtendedConnect);
             }
-            return;
-        }
-        match name.len() {
-            4 if name == b"host" => self.host = Some(value),
-            7 if name == b"upgrade" => {
+            names::UPGRADE => {
                 self.websocket |= value.eq_ignore_ascii_case(b"websocket");
                 self.evidence(Evidence::Upgrade);
             }
-            13 if name == b"authorization" => {
-                let scheme = value.split(|&byte| byte == b' ').next().unwrap_or_default();
-                if scheme.eq_ignore_ascii_case(b"negotiate") {
-                    self.evidence(Evidence::AuthorizationNegotiate);
-                } else if scheme.eq_ignore_ascii_case(b"ntlm") {
-                    self.evidence(Evidence::AuthorizationNtlm);
-                }
-            }
-            _ => {
-                if let Some(identity) = identity::of(name, value)
-                    && self.identity.len() < identity::KEPT
-                    && !self.identity.contains(&identity)
-                {
-                    self.identity.push(identity);
-                }
-                self.edge.field(name, value);
-            }
+            names::VIA | names::B3.. => self.sender(mark, value),
+            _ => {}
         }
+    }
+
+    #[inline(never)]
+    fn authorization(&mut self, value: &[u8]) {
+        let scheme = value.split(|&byte| byte == b' ').next().unwrap_or_default();
+        if scheme.eq_ignore_ascii_case(b"negotiate") {
+            self.evidence(Evidence::AuthorizationNegotiate);
+        } else if scheme.eq_ignore_ascii_case(b"ntlm") {
+            self.evidence(Evidence::AuthorizationNtlm);
+        }
+    }
+
+    /// A field that tells who sends, or which request it is.
+    #[inline(never)]
+    fn sender(&mut self, mark: u8, value: &[u8]) {
+        if let Some(identity) = identity::of(mark, value)
+            && self.identity.len() < identity::KEPT
+            && !self.identity.contains(&identity)
+        {
+            self.identity.push(identity);
+        }
+        self.edge.field(mark, value);
     }
 
     fn evidence(&mut self, evidence: Evidence) {
@@ -119,24 +145,22 @@ impl Builder {
             },
             (target, _) => (draft.authority.or(draft.host), target),
         };
-        let authority = authority.map(text::without_user).filter(|authority| !authority.is_empty());
+        let authority = authority.map(|authority| self.authority(authority));
+        let (authority, authority_hash) = authority.unwrap_or_default();
         let transport = if secure { "https" } else { "http" };
         if draft.scheme.is_some_and(|scheme| text::web_scheme(scheme).is_some_and(|scheme| scheme != transport)) {
             draft.evidence(Evidence::SchemeMismatch);
         }
-        let target = match (draft.method, authority, path) {
-            (Some(method), Some(authority), Some(path)) => {
-                let lower = text::lower(authority);
-                Some(TargetKey(name(0, &[method, &lower, path])))
-            }
+        let target = match (draft.method, &authority, path) {
+            (Some(method), Some(_), Some(path)) => Some(target(method, authority_hash, path)),
             _ => None,
         };
         let tunnel = draft.extended_connect || draft.websocket || draft.method == Some(b"CONNECT");
         Arc::new(Request {
             method: draft.method.map(text::method),
             scheme: draft.scheme.map(text::scheme),
-            authority: authority.map(|authority| self.shared(authority)),
-            path: path.map(|path| text::clean(text::without_query(path)).into()),
+            authority,
+            path: path.map(|path| text::path(text::without_query(path))),
             target,
             identity: draft.identity,
             edge: draft.edge.edge(),
@@ -145,16 +169,23 @@ impl Builder {
         })
     }
 
-    /// The authority as text, kept from the request before where it is the same.
-    fn shared(&mut self, authority: &[u8]) -> Arc<str> {
-        if let Some(last) = self.authority.as_ref().filter(|last| last.as_bytes() == authority) {
-            return Arc::clone(last);
+    /// An authority as text and the hash of all of it, kept from the request before where it is the same.
+    fn authority(&mut self, authority: &[u8]) -> (Option<Arc<str>>, u64) {
+        if let Some(last) = self.authority.as_ref().filter(|last| last.text.as_bytes() == authority) {
+            return (Some(Arc::clone(&last.text)), last.hash);
         }
-        let text: Arc<str> = match text::clean(authority) {
+        let host = text::without_user(authority);
+        if host.is_empty() {
+            return (None, 0);
+        }
+        let text: Arc<str> = match text::clean(host) {
             Cow::Borrowed(text) => text.into(),
             Cow::Owned(text) => text.into(),
         };
-        self.authority = Some(Arc::clone(&text));
-        text
+        let hash = authority_hash(host);
+        if text.as_bytes() == authority {
+            self.authority = Some(Authority { text: Arc::clone(&text), hash });
+        }
+        (Some(text), hash)
     }
 }

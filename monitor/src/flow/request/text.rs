@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use crate::model::Text;
+
 /// Longest text that is kept of any one part, in bytes.
 const KEPT: usize = 1_024;
 
@@ -56,9 +58,20 @@ pub(super) fn web_scheme(scheme: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// A path.
+pub(super) fn path(path: &[u8]) -> Text {
+    let whole = if path.len() <= KEPT { Text::ascii(path) } else { None };
+    whole.unwrap_or_else(|| Text::from(&*clean(path)))
+}
+
 /// The path without query and fragment.
 pub(super) fn without_query(path: &[u8]) -> &[u8] {
-    let end = path.iter().position(|&byte| byte == b'?' || byte == b'#').unwrap_or(path.len());
+    let ends = |byte: u8| byte == b'?' || byte == b'#';
+    // Most have neither; looks at all bytes, so that many are compared at once.
+    if !path.iter().fold(false, |any, &byte| any | ends(byte)) {
+        return path;
+    }
+    let end = path.iter().position(|&byte| ends(byte)).unwrap_or(path.len());
     path.get(..end).unwrap_or_default()
 }
 

@@ -178,18 +178,21 @@ fn finds_the_frames_that_tshark_finds() {
 fn keys_that_come_last_show_the_same() {
     for name in ["kestrel", "lab"] {
         each(name, |stem, segments, keys| {
-            let told = |late| -> Vec<String> {
-                let mut told: Vec<String> = run(segments, Arc::clone(&keys), late)
-                    .iter()
-                    .filter(|event| matches!(event.kind, Kind::Request(_) | Kind::Ended { .. } | Kind::Reset(_)))
-                    .map(|event| format!("{} {} {}", event.connection.0, event.time.0, short(event)))
-                    .collect();
-                told.sort();
-                told
-            };
+            let told = |late| requests(&run(segments, Arc::clone(&keys), late));
             assert_eq!(told(true), told(false), "{stem}");
         });
     }
+}
+
+/// Requests, their ends and resets, in a fixed order.
+fn requests(events: &[Event]) -> Vec<String> {
+    let mut told: Vec<String> = events
+        .iter()
+        .filter(|event| matches!(event.kind, Kind::Request(_) | Kind::Ended { .. } | Kind::Reset(_)))
+        .map(|event| format!("{} {} {}", event.connection.0, event.time.0, short(event)))
+        .collect();
+    told.sort();
+    told
 }
 
 #[test]
@@ -220,7 +223,7 @@ fn the_late_search_opens_what_was_joined_late() {
         for (token, side, records) in samples.flows {
             search.add_flow(token, side, records);
         }
-        search.add_keys(&keys);
+        search.add_keys(&keys, keys.iter_tls13().map(|(random, _)| random));
         while search.pending() {
             for found in search.step(1 << 20) {
                 shard.unlock(found.token, found, &mut out);

@@ -8,17 +8,34 @@ use std::time::Duration;
 use super::SourceError;
 use crate::model::PacketBatch;
 
+/// Which clock stamps the packets of an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// The system's, when the packet reaches the kernel.
+    #[default]
+    Host,
+    /// The adapter's, which something keeps with the system's (`phc2sys`).
+    Adapter,
+    /// The adapter's, which nothing sets: times of several interfaces do not compare, nor do they with the system's.
+    AdapterUnsynced,
+}
+
 /// Yields packets as they are captured. One live source may read several interfaces.
 pub trait LiveSource {
     /// Clears `batch`, waits up to `wait` for packets, and fills it with those that are there, in time order, within
     /// [`BATCH_PACKETS`](super::BATCH_PACKETS) and [`BATCH_BYTES`](super::BATCH_BYTES). `Ok(false)`: every packet that was captured
-    /// before the call has been given. `Ok(true)`: there may be more at once.
+    /// [`lag`](Self::lag) before the call has been given. `Ok(true)`: there may be more at once.
     ///
     /// An interface that goes away is no error: its health says so, and it is opened again when it is back.
     ///
     /// # Errors
     /// The source as a whole has failed and will not come back.
     fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError>;
+
+    /// How long a packet may stay in the kernel before [`fill`](Self::fill) can see it.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// How each interface does.
     fn health(&mut self) -> Vec<InterfaceHealth>;
@@ -35,7 +52,7 @@ pub struct InterfaceHealth {
     pub up: bool,
     /// Why not, in one line.
     pub error: Option<String>,
-    /// Packets that passed the filter.
+    /// Packets that passed the filter and were given to the pipeline.
     pub received: u64,
     /// Packets that passed the filter and were lost because a buffer of the kernel was full.
     pub dropped_kernel: u64,

@@ -79,6 +79,100 @@ fn keys_may_come_last() {
     }
 }
 
+/// Every order of these numbers.
+fn orders(of: &[usize]) -> Vec<Vec<usize>> {
+    if of.is_empty() {
+        return vec![vec![]];
+    }
+    let without = |at: usize| of.iter().copied().filter(|other| *other != at).collect::<Vec<_>>();
+    of.iter().flat_map(|&at| orders(&without(at)).into_iter().map(move |rest| [&[at][..], &rest].concat())).collect()
+}
+
+#[test]
+fn secrets_may_come_one_by_one_in_any_order_at_any_time() {
+    use crate::keys::Kind;
+    let suite = Suite::by_id(0x1302).unwrap();
+    let (client, server) = talk(suite);
+    let secrets = [
+        (Kind::Handshake(Side::Client), 1),
+        (Kind::Handshake(Side::Server), 2),
+        (Kind::Traffic(Side::Client), 3),
+        (Kind::Traffic(Side::Server), 4),
+    ];
+    for order in orders(&[0, 1, 2, 3]) {
+        for before in 0..=order.len() {
+            let mut keys = crate::KeyStore::new(1);
+            let add = |keys: &mut crate::KeyStore, at: usize| {
+                let (kind, name) = secrets[at];
+                keys.add(peer::RANDOM, kind, peer::secret(suite, name));
+            };
+            order[..before].iter().for_each(|&at| add(&mut keys, at));
+            let mut taker = Taker::default();
+            let mut tls = Tls::new(Limits::default());
+            feed(&mut tls, Side::Client, &client.wire, 1_448, false, &keys, &mut taker);
+            feed(&mut tls, Side::Server, &server.wire, 1_448, false, &keys, &mut taker);
+            for &at in &order[before..] {
+                let waits = taker.client != client.plain || taker.server != server.plain;
+                assert_eq!(tls.lacks_secret(&keys), waits, "{order:?} {before}");
+                assert!(!waits || tls.waits_for_key(), "{order:?} {before}");
+                add(&mut keys, at);
+                tls.retry(&keys, &mut taker);
+            }
+            assert!(!tls.lacks_secret(&keys));
+            tls.finish(9, &keys, &mut taker);
+            assert!(taker.client == client.plain && taker.server == server.plain, "{order:?} {before}");
+            assert_eq!((&taker.gaps[..], &taker.dark[..]), (&[][..], &[][..]), "{order:?} {before}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_not_read_before_its_request_unless_that_takes_too_long() {
+    use crate::keys::Kind;
+    let suite = Suite::by_id(0x1302).unwrap();
+    let (client, server) = talk(suite);
+    let mut keys = crate::KeyStore::new(1);
+    for (kind, name) in
+        [(Kind::Handshake(Side::Client), 1), (Kind::Handshake(Side::Server), 2), (Kind::Traffic(Side::Server), 4)]
+    {
+        keys.add(peer::RANDOM, kind, peer::secret(suite, name));
+    }
+    let cut = server.records[1].0.end;
+    let mut taker = Taker::default();
+    let mut tls = Tls::new(Limits::default());
+    feed(&mut tls, Side::Client, &client.wire, 1_448, false, &keys, &mut taker);
+    feed(&mut tls, Side::Server, &server.wire[..cut], 1_448, false, &keys, &mut taker);
+    assert!(taker.server.is_empty() && tls.lacks_secret(&keys));
+    let mut late = keys.clone();
+    late.add(peer::RANDOM, Kind::Traffic(Side::Client), peer::secret(suite, 3));
+    tls.retry(&late, &mut taker);
+    let order: Vec<Side> = taker.parts.iter().map(|(side, ..)| *side).collect();
+    assert_eq!(order[0], Side::Client);
+    assert!(taker.client == client.plain && !taker.server.is_empty());
+
+    let mut taker = Taker::default();
+    let mut tls = Tls::new(Limits::default());
+    feed(&mut tls, Side::Client, &client.wire, 1_448, false, &keys, &mut taker);
+    for chunk in server.wire.chunks(1_448) {
+        tls.data(2_000_000_000, Side::Server, crate::Chunk::Passing(chunk), &keys, &mut taker);
+    }
+    assert!(taker.server == server.plain && taker.client.is_empty());
+}
+
+#[test]
+fn a_traffic_secret_that_never_comes_is_told_at_the_end() {
+    use crate::keys::Kind;
+    let suite = Suite::by_id(0x1302).unwrap();
+    let (client, server) = talk(suite);
+    let mut keys = crate::KeyStore::new(1);
+    for (kind, name) in [(Kind::Handshake(Side::Client), 1), (Kind::Handshake(Side::Server), 2)] {
+        keys.add(peer::RANDOM, kind, peer::secret(suite, name));
+    }
+    let taker = read(&client, &server, &keys, 1_448, false);
+    assert_eq!(taker.secured[0].alpn.as_deref(), Some("h2"));
+    assert_eq!(taker.dark, [(Some(Side::Client), Dark::NoKey), (Some(Side::Server), Dark::NoKey)]);
+}
+
 #[test]
 fn the_cap_on_what_is_held_drops_the_oldest_and_says_so() {
     let suite = Suite::by_id(0x1302).unwrap();
@@ -129,7 +223,7 @@ fn joined_late_goes_on_from_what_a_search_found() {
     let samples = tls.samples();
     assert_eq!(samples.len(), 4);
     let (side, sample) = samples.last().unwrap();
-    let cipher = crate::cipher::RecordCipher::tls13(suite, &[4; 32]).unwrap();
+    let cipher = Box::new(crate::cipher::RecordCipher::tls13(suite, &[4; 32]).unwrap());
     tls.unlock(
         Found {
             token: 0,

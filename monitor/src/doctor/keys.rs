@@ -1,0 +1,88 @@
+//! Key logs, without traffic.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::Report;
+use crate::engine::Keys;
+use crate::model::KeyStats;
+use crate::watch::Options;
+
+/// Larger files are left to the run.
+const LARGEST: u64 = 256 << 20;
+
+pub(super) fn logs(options: &Options, report: &mut Report) {
+    for path in &options.keylogs {
+        log(path, options, report);
+    }
+    if options.keylogs.is_empty() {
+        report.warn(
+            "key log",
+            "none set: only clear text can be read",
+            "set keylog; `h2watch explain keylog` says how servers write one",
+        );
+    }
+}
+
+fn log(path: &Path, options: &Options, report: &mut Report) {
+    let name = path.display();
+    let found = match path.metadata() {
+        Ok(found) => found,
+        Err(error) => {
+            let remedy = "a run waits for it; `h2watch explain keylog` says how servers write one";
+            report.warn("key log", format!("{name}: {error}"), remedy);
+            return;
+        }
+    };
+    if found.permissions().mode() & 0o077 != 0 && !found.is_dir() {
+        report.warn(
+            "key log",
+            format!("{name}: others than its owner have rights to it ({:o})", found.permissions().mode() & 0o777),
+            format!("chmod 600 {name}: who reads it can read the traffic"),
+        );
+    }
+    if !found.is_file() {
+        report.ok("key log", format!("{name}: {}", if found.is_dir() { "a directory" } else { "no regular file" }));
+        return;
+    }
+    let age = found.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok()).map(|age| age.as_secs());
+    let age = age.map_or_else(String::new, |seconds| format!(", written {} ago", ago(seconds)));
+    if found.len() > LARGEST {
+        report.ok("key log", format!("{name}: {} bytes{age}; too long to look through here", found.len()));
+        return;
+    }
+    let mut keys = Keys::new(&options.limits);
+    if let Err(error) = keys.file(path) {
+        let remedy = "give the user of the run the right to read it";
+        report.fail("key log", format!("{name}: cannot be read: {error}"), remedy);
+        return;
+    }
+    let mut stats = KeyStats::default();
+    keys.count(&mut stats);
+    let KeyStats { secrets, randoms, malformed: (_, malformed), holes, .. } = stats;
+    let hole = if holes > 0 { format!(", {holes} NUL bytes passed over") } else { String::new() };
+    let found = format!("{name}: {secrets} secrets for {randoms} connections{hole}{age}");
+    match (secrets, malformed) {
+        (0, 0) => report.warn(
+            "key log",
+            format!("{name}: empty{age}"),
+            "make a new connection to the server: keys are written with each handshake",
+        ),
+        (0, _) => report.fail("key log", format!("{name}: no line is a key"), "name a key log in the NSS format"),
+        (_, 0) => report.ok("key log", found),
+        (_, wrong) => {
+            report.warn("key log", format!("{found}; {wrong} lines are no keys"), "see what else writes to it")
+        }
+    }
+}
+
+/// A span for people.
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

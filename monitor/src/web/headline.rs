@@ -1,0 +1,388 @@
+//! How things stand, in words: what an operator wants to read first.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::ErrorCode;
+use crate::watch::Snapshot;
+use crate::watch::history::Step;
+
+/// How bad it is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    /// The run gives no sign, or captures nothing.
+    Stopped,
+    /// Visitors were failed.
+    Failed,
+    /// What happens cannot be seen.
+    Blind,
+    /// Something was found, or a part cannot be seen.
+    Warning,
+    /// Nothing to see yet.
+    Waiting,
+    /// Enough was seen, and nothing found.
+    Good,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Note {
+    pub(super) level: Level,
+    pub(super) text: String,
+}
+
+/// What matters most, and what else matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Headline {
+    #[serde(flatten)]
+    pub(super) first: Note,
+    pub(super) notes: Vec<Note>,
+}
+
+/// Steps in the last five minutes.
+const RECENT: usize = 60;
+
+/// Without a snapshot for this long the numbers are old.
+const OLD: Duration = Duration::from_secs(5);
+
+impl Headline {
+    pub(super) fn of(snapshot: &Snapshot, age: Duration) -> Self {
+        let recent = snapshot.history.last(RECENT);
+        let half_hour = snapshot.history.last(usize::MAX);
+        let mut notes = Vec::new();
+        stopped(snapshot, age, &mut notes);
+        failed(&recent, &mut notes);
+        earlier(snapshot, &recent, &half_hour, &mut notes);
+        others(&recent, &mut notes);
+        unseen(snapshot, &half_hour, &mut notes);
+        trouble(snapshot, &mut notes);
+        if notes.iter().all(|note| note.level > Level::Blind) {
+            notes.push(nothing(snapshot, &recent, &half_hour, notes.is_empty()));
+        }
+        notes.sort_by_key(|note| note.level);
+        let first = notes.remove(0);
+        Self { first, notes }
+    }
+}
+
+fn say(notes: &mut Vec<Note>, level: Level, text: String) {
+    notes.push(Note { level, text });
+}
+
+fn stopped(snapshot: &Snapshot, age: Duration, notes: &mut Vec<Note>) {
+    if age >= OLD {
+        let text = format!("The numbers are {} seconds old: the monitor hangs or has ended", age.as_secs());
+        say(notes, Level::Stopped, text);
+    }
+    let down = snapshot.interfaces.iter().filter(|interface| !interface.up);
+    for interface in down.clone() {
+        let why = interface.error.as_deref().unwrap_or("not open");
+        let level = if snapshot.capturing { Level::Warning } else { Level::Stopped };
+        say(notes, level, format!("Not capturing on {}: {why}", interface.name));
+    }
+    if !snapshot.capturing && down.count() == 0 {
+        say(notes, Level::Stopped, "Not capturing".to_owned());
+    }
+}
+
+/// Visitors that were failed within the last five minutes, and how.
+fn failed(recent: &Step, notes: &mut Vec<Note>) {
+    let ([_, d_given_up, d_cut, _], [_, given_up, cut, _]) = (recent.downgrade, recent.failure);
+    if recent.failed() == 0 {
+        return;
+    }
+    let mut clauses = Vec::new();
+    if d_given_up + d_cut > 0 {
+        let of = of_which(d_given_up + d_cut, recent.failed());
+        clauses.push(format!("{of}the origin refused HTTP/2 (HTTP_1_1_REQUIRED), and the edge did not retry"));
+    }
+    if given_up > 0 {
+        let of = of_which(given_up, recent.failed());
+        clauses
+            .push(format!("{of}the request was reset or its connection closed before any response{}", codes(recent)));
+    }
+    if cut > 0 {
+        let of = of_which(cut, recent.failed());
+        clauses.push(format!("{of}the response was cut off"));
+    }
+    let text = format!("{} failed in the last 5 minutes: {}", visitors(recent.failed()), clauses.join("; "));
+    say(notes, Level::Failed, text);
+}
+
+fn of_which(part: u64, of: u64) -> String {
+    if part == of { String::new() } else { format!("for {part} ") }
+}
+
+/// The codes other than HTTP_1_1_REQUIRED, NO_ERROR and CANCEL that came most often.
+fn codes(recent: &Step) -> String {
+    let harmless = [ErrorCode::NO_ERROR, ErrorCode::CANCEL, ErrorCode::HTTP_1_1_REQUIRED];
+    let telling = ErrorCode::ALL.iter().zip(recent.resets).filter(|(code, _)| !harmless.contains(code));
+    let most = telling.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count);
+    most.and_then(|(code, _)| code.name()).map(|name| format!(" (most often {name})")).unwrap_or_default()
+}
+
+/// What was found before the last five minutes.
+fn earlier(snapshot: &Snapshot, recent: &Step, half_hour: &Step, notes: &mut Vec<Note>) {
+    let before = half_hour.failed() - recent.failed().min(half_hour.failed());
+    if recent.failed() == 0 && before > 0 {
+        let text = format!("{} failed in the half hour before the last 5 minutes", visitors(before));
+        return say(notes, Level::Warning, text);
+    }
+    let ever: u64 = {
+        use crate::model::Outcome::{GivenUp, Truncated};
+        let cases = snapshot.stats.cases.iter();
+        cases.filter(|((_, outcome, _), _)| matches!(outcome, GivenUp | Truncated)).map(|(_, count)| count).sum()
+    };
+    if half_hour.failed() == 0 && ever > 0 {
+        let text = format!("{} failed since the start, none in the last half hour", visitors(ever));
+        say(notes, Level::Warning, text);
+    }
+}
+
+/// Cases whose visitors were not failed, or may not have been.
+fn others(recent: &Step, notes: &mut Vec<Note>) {
+    let ([retried, .., unknown], [f_retried, .., f_unknown]) = (recent.downgrade, recent.failure);
+    if retried > 0 {
+        let text =
+            format!("The origin refused HTTP/2 for {} in the last 5 minutes; the edge asked again", requests(retried));
+        say(notes, Level::Warning, text);
+    }
+    if f_retried > 0 {
+        let text = format!("{} failed in the last 5 minutes and were asked again", requests(f_retried));
+        say(notes, Level::Warning, text);
+    }
+    if unknown + f_unknown > 0 {
+        let text = format!(
+            "What became of {} that failed in the last 5 minutes could not be seen",
+            requests(unknown + f_unknown)
+        );
+        say(notes, Level::Warning, text);
+    }
+    if recent.origin_errors > 0 {
+        let text =
+            format!("The origin itself answered {} with a 5xx in the last 5 minutes", requests(recent.origin_errors));
+        say(notes, Level::Warning, text);
+    }
+    if recent.suspected > 0 {
+        let text = format!(
+            "{} on connections that cannot be read look like refused HTTP/2 in the last 5 minutes",
+            requests(recent.suspected)
+        );
+        say(notes, Level::Warning, text);
+    }
+}
+
+/// What could not be seen within the last half hour.
+fn unseen(snapshot: &Snapshot, half_hour: &Step, notes: &mut Vec<Note>) {
+    let Share { read, .. } = Share::of(half_hour);
+    if half_hour.dark > 0 && half_hour.requests == 0 {
+        let why = match snapshot.keylogs.iter().any(|log| log.readable) {
+            _ if snapshot.keylogs.is_empty() => "no key log was given",
+            false => "no key log can be read",
+            true => "no key log has their keys",
+        };
+        let text = format!("Blind: none of {} could be read, {why}", connections(half_hour.connections));
+        return say(notes, Level::Blind, text);
+    }
+    if read < 50 {
+        let text = format!("Nearly blind: {read} % of the traffic of the last half hour could be read");
+        say(notes, Level::Blind, text);
+    } else if read < 99 {
+        let text = format!(
+            "{read} % of the traffic of the last half hour could be read: {} could not",
+            connections(half_hour.dark)
+        );
+        say(notes, Level::Warning, text);
+    }
+    if half_hour.lost > 0 {
+        let text = format!("{} packets were lost before they could be read in the last half hour", half_hour.lost);
+        say(notes, Level::Warning, text);
+    }
+}
+
+/// What does not work as it should.
+fn trouble(snapshot: &Snapshot, notes: &mut Vec<Note>) {
+    for log in &snapshot.keylogs {
+        let path = crate::sink::printable(&log.path.to_string_lossy()).into_owned();
+        if !log.readable {
+            let why = log.error.as_deref().unwrap_or("not there");
+            say(notes, Level::Warning, format!("The key log {path} cannot be read: {why}"));
+        } else if log.exposed {
+            say(notes, Level::Warning, format!("Others may read the key log {path}: chmod 600 it"));
+        }
+    }
+    for stream in &snapshot.streams {
+        if let Some(error) = &stream.error {
+            say(notes, Level::Warning, format!("Events cannot be written to {}: {error}", stream.name));
+        }
+    }
+    if let Some(error) = &snapshot.reload_error {
+        say(notes, Level::Warning, format!("The last reload failed: {error}"));
+    }
+}
+
+/// That nothing was found, and how much that says.
+fn nothing(snapshot: &Snapshot, recent: &Step, half_hour: &Step, alone: bool) -> Note {
+    if snapshot.stats.connections.total == 0 {
+        let text = match snapshot.stats.packets.packets {
+            0 => "Waiting: no packet has come yet".to_owned(),
+            packets => format!("Waiting: {packets} packets, but no TCP connection with data yet"),
+        };
+        return Note { level: Level::Waiting, text };
+    }
+    if snapshot.stats.requests.values().all(|&count| count == 0) {
+        return Note { level: Level::Waiting, text: "Waiting: no request has been seen yet".to_owned() };
+    }
+    let Share { read, known } = Share::of(half_hour);
+    let seen = match (known, recent.requests) {
+        (_, 0) => "but there was no request in the last 5 minutes".to_owned(),
+        (true, _) => format!("and {read} % of the traffic could be read"),
+        (false, count) => format!("and {} came in the last 5 minutes", requests(count)),
+    };
+    let nothing = if alone { "Nothing found" } else { "Nobody failed in the last 5 minutes" };
+    Note { level: Level::Good, text: format!("{nothing}, {seen}") }
+}
+
+/// How much could be read, in whole percent, rounded down: 100 is all.
+struct Share {
+    read: u64,
+    /// There was something to read.
+    known: bool,
+}
+
+impl Share {
+    fn of(step: &Step) -> Self {
+        // Bytes are counted when a connection ends; until then, connections say it.
+        let (part, of) = match step.bytes {
+            0 => (step.dark, step.connections),
+            bytes => (step.unread, bytes),
+        };
+        let read = of.saturating_sub(part).saturating_mul(100).checked_div(of);
+        Self { read: read.unwrap_or(100), known: of > 0 }
+    }
+}
+
+fn visitors(count: u64) -> String {
+    if count == 1 { "1 visitor".to_owned() } else { format!("{count} visitors") }
+}
+
+fn requests(count: u64) -> String {
+    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+}
+
+fn connections(count: u64) -> String {
+    if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Headline, Level};
+    use crate::model::{CaseKind, Outcome, Protocol};
+    use crate::source::keylogs::KeyLogHealth;
+    use crate::watch::Snapshot;
+    use crate::watch::history::{CODES, Step};
+
+    /// A run that captures, with what happened within the last step.
+    fn run(open: Step) -> Snapshot {
+        let mut snapshot = Snapshot { capturing: true, ..Snapshot::default() };
+        snapshot.history.open = open;
+        snapshot.stats.connections.total = open.connections;
+        snapshot.stats.requests.insert(Protocol::H2, open.requests);
+        snapshot
+    }
+
+    fn said(snapshot: &Snapshot) -> (Level, String, usize) {
+        let headline = Headline::of(snapshot, Duration::ZERO);
+        (headline.first.level, headline.first.text, headline.notes.len())
+    }
+
+    const USUAL: Step = Step { requests: 100, connections: 50, bytes: 1_000, ..EMPTY };
+    const EMPTY: Step = Step {
+        requests: 0,
+        origin_errors: 0,
+        resets: [0; CODES],
+        downgrade: [0; 4],
+        failure: [0; 4],
+        suspected: 0,
+        connections: 0,
+        dark: 0,
+        lost: 0,
+        bytes: 0,
+        unread: 0,
+    };
+
+    #[test]
+    fn nothing_found_says_how_much_was_seen() {
+        assert_eq!(
+            said(&run(USUAL)),
+            (Level::Good, "Nothing found, and 100 % of the traffic could be read".to_owned(), 0)
+        );
+        let step = Step { unread: 15, dark: 1, ..USUAL };
+        let (level, text, notes) = said(&run(step));
+        assert_eq!((level, notes), (Level::Warning, 1));
+        assert_eq!(text, "98 % of the traffic of the last half hour could be read: 1 connection could not");
+    }
+
+    #[test]
+    fn failed_visitors_come_first() {
+        let step = Step { downgrade: [4, 3, 0, 1], dark: 3, unread: 100, ..USUAL };
+        let (level, text, notes) = said(&run(step));
+        assert_eq!(level, Level::Failed);
+        assert_eq!(
+            text,
+            "3 visitors failed in the last 5 minutes: the origin refused HTTP/2 (HTTP_1_1_REQUIRED), and the edge did not retry"
+        );
+        assert_eq!(notes, 3, "retried, unknown, partly dark");
+        let mut step = Step { downgrade: [0, 1, 0, 0], failure: [0, 1, 1, 0], ..USUAL };
+        step.resets[7] = 2;
+        let (_, text, _) = said(&run(step));
+        assert!(text.starts_with("3 visitors failed in the last 5 minutes: for 1 the origin refused"), "{text}");
+        assert!(text.contains("(most often REFUSED_STREAM); for 1 the response was cut off"), "{text}");
+    }
+
+    #[test]
+    fn blind_is_not_clean() {
+        let step = Step { connections: 9, dark: 9, ..EMPTY };
+        assert_eq!(said(&run(step)).1, "Blind: none of 9 connections could be read, no key log was given");
+        let mut snapshot = run(step);
+        snapshot.keylogs = vec![KeyLogHealth { readable: true, ..KeyLogHealth::default() }];
+        let (level, text, _) = said(&snapshot);
+        assert_eq!(
+            (level, text.as_str()),
+            (Level::Blind, "Blind: none of 9 connections could be read, no key log has their keys")
+        );
+        let (level, text, _) = said(&run(Step { unread: 600, ..USUAL }));
+        assert_eq!(
+            (level, text.as_str()),
+            (Level::Blind, "Nearly blind: 40 % of the traffic of the last half hour could be read")
+        );
+    }
+
+    #[test]
+    fn a_run_that_gives_no_sign_has_stopped() {
+        let old = Headline::of(&run(USUAL), Duration::from_secs(7));
+        assert_eq!(old.first.level, Level::Stopped);
+        assert!(old.first.text.contains("7 seconds old"));
+        let (level, text, _) = said(&Snapshot::default());
+        assert_eq!((level, text.as_str()), (Level::Stopped, "Not capturing"));
+    }
+
+    #[test]
+    fn without_traffic_it_waits() {
+        let waiting = Snapshot { capturing: true, ..Snapshot::default() };
+        assert_eq!(said(&waiting), (Level::Waiting, "Waiting: no packet has come yet".to_owned(), 0));
+    }
+
+    #[test]
+    fn what_was_before_is_not_forgotten() {
+        let mut snapshot = run(USUAL);
+        snapshot.stats.cases.insert((CaseKind::Failure, Outcome::Truncated, None), 2);
+        let headline = Headline::of(&snapshot, Duration::ZERO);
+        let texts: Vec<_> = headline.notes.iter().map(|note| note.text.as_str()).collect();
+        assert_eq!(headline.first.text, "2 visitors failed since the start, none in the last half hour");
+        assert_eq!(texts, ["Nobody failed in the last 5 minutes, and 100 % of the traffic could be read"]);
+    }
+}
