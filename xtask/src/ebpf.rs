@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The committed objects: the machine, and the file beside the source.
-const OBJECTS: [(&str, &str); 2] =
-    [("x86_64", "monitor-ebpf/h2watch.x86_64.bpf.o"), ("aarch64", "monitor-ebpf/h2watch.aarch64.bpf.o")];
+const OBJECTS: [(&str, &str); 1] = [("x86_64", "monitor-ebpf/h2watch.x86_64.bpf.o")];
 
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "llvm-22-dev"];
 const LLVM: &str = "/usr/lib/llvm-22";

@@ -8,9 +8,7 @@ use super::SourceError;
 
 #[cfg(target_arch = "x86_64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.x86_64.bpf.o");
-#[cfg(target_arch = "aarch64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.aarch64.bpf.o");
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(target_arch = "x86_64"))]
 static OBJECT: &[u8] = &[];
 
 /// Smallest ring buffer: a page of 64 KiB is the largest that Linux uses on these machines.
