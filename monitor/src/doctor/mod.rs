@@ -13,6 +13,9 @@ pub use report::{Check, Report, Status};
 use crate::source::live::LiveSource;
 use crate::watch::{CaptureOptions, Options};
 
+/// Opens a capture, or says in one line why it cannot.
+pub type Open = dyn Fn(&CaptureOptions) -> Result<Box<dyn LiveSource>, String>;
+
 /// What is looked at.
 pub struct Patient<'p> {
     /// What a run would do.
@@ -22,7 +25,7 @@ pub struct Patient<'p> {
     /// A run to ask, as `http://127.0.0.1:9872`.
     pub url: Option<&'p str>,
     /// Opens the capture.
-    pub open: &'p dyn Fn(&CaptureOptions) -> Result<Box<dyn LiveSource>, String>,
+    pub open: &'p Open,
 }
 
 /// Checks everything.

@@ -121,7 +121,7 @@ impl Allowance {
     /// What may be spent now. What is not spent for a second is lost.
     pub(super) fn at(&mut self, now: Time) -> u64 {
         const SECOND: u128 = 1_000_000_000;
-        let passed = u128::try_from(now.since(self.at).as_nanos()).unwrap_or_default();
+        let passed = now.since(self.at).as_nanos();
         let earned = u64::try_from(passed * u128::from(self.rate) / SECOND).unwrap_or(u64::MAX);
         // What is less than a trial is not lost.
         if earned > 0 {

@@ -123,8 +123,11 @@ impl Network {
     /// # Errors
     /// When `ip` fails.
     pub fn plug(&self, host: &Host) -> Result<(), String> {
-        let port = format!("p{}", host.address.octets()[3]);
-        host.ip(&["link", "add", INTERFACE, "type", "veth", "peer", "name", &port, "netns", &self.switch.name])?;
+        let octet = host.address.octets()[3];
+        // The same hardware address each time: neighbours remember it.
+        let (port, mac) = (format!("p{octet}"), format!("02:00:00:00:00:{octet:02x}"));
+        let peer = ["type", "veth", "peer", "name", &port, "netns", &self.switch.name];
+        host.ip(&[&["link", "add", INTERFACE, "address", &mac], peer.as_slice()].concat())?;
         self.switch.ip(&["link", "set", &port, "master", "bridge", "up"])?;
         host.ip(&["address", "add", &format!("{}/24", host.address), "dev", INTERFACE])?;
         host.ip(&["link", "set", INTERFACE, "up"])?;

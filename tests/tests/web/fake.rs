@@ -66,7 +66,9 @@ impl Running {
 
     /// Closes the port.
     pub fn close(&mut self) {
-        self.server.take().map(Server::stop);
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
     }
 }
 

@@ -16,11 +16,13 @@ const PIECE: usize = 256;
 pub(super) struct Table<N, V> {
     capacity: usize,
     hasher: RandomState,
-    parts: Vec<Arc<Vec<Arc<Bucket<N, V>>>>>,
+    parts: Vec<Arc<Part<N, V>>>,
     len: usize,
     order: Order<N>,
     next: u64,
 }
+
+type Part<N, V> = Vec<Arc<Bucket<N, V>>>;
 
 type Bucket<N, V> = Vec<Entry<N, V>>;
 
@@ -33,7 +35,8 @@ struct Entry<N, V> {
 
 impl<N: Copy + Eq + Hash, V: Clone> Table<N, V> {
     pub(super) fn new(capacity: usize) -> Self {
-        let part = Arc::new(vec![Arc::new(Bucket::new()); FAN]);
+        let bucket = Arc::new(Bucket::new());
+        let part = Arc::new(vec![bucket; FAN]);
         Self {
             capacity: capacity.max(1),
             hasher: RandomState::default(),
