@@ -4,6 +4,8 @@
 mod keys;
 #[path = "ebpf/tap.rs"]
 mod tap;
+#[path = "ebpf/watch.rs"]
+mod watch;
 
 /// Whether programs may be loaded here. Prints why not.
 fn may_load() -> bool {

@@ -74,7 +74,10 @@ impl PartHeader {
 pub const SLOTS: [usize; 4] = [256 - 8, 2_048 - 8, 8_192 - 8, 32_768 - 8];
 
 /// Most bytes of a packet in one part.
-pub const MAX_PART: usize = SLOTS[SLOTS.len() - 1] - PartHeader::LEN;
+pub const MAX_PART: usize = match SLOTS.last() {
+    Some(largest) => *largest - PartHeader::LEN,
+    None => 0,
+};
 
 /// Most parts of a packet: more than the longest packet of Linux (BIG TCP, 512 KiB) has.
 pub const MAX_PARTS: usize = 17;
@@ -177,7 +180,7 @@ mod tests {
     fn slots_grow_and_leave_room_for_the_ring_buffers_own_header() {
         assert!(SLOTS.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(SLOTS.iter().all(|slot| (slot + 8).is_power_of_two() && *slot > PartHeader::LEN));
-        assert!(MAX_PARTS * MAX_PART >= 512 << 10);
+        const { assert!(MAX_PARTS * MAX_PART >= 512 << 10) };
     }
 
     fn record(len: u32, bytes: &[u8]) -> vec::Vec<u8> {

@@ -21,8 +21,23 @@ struct Caught {
     counts: ProbeCounts,
 }
 
-/// A server, ended when dropped.
-struct Server(Child);
+/// A program, ended when dropped.
+pub(crate) struct Server(Child);
+
+impl Server {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Its exit status once it has ended.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -31,12 +46,12 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Whether all of these are there. Prints what is missing.
-fn have(test: &str, tools: &[&str]) -> bool {
+pub(crate) fn have(test: &str, tools: &[&str]) -> bool {
     let missing = tools.iter().find(|tool| {
         let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status();
         !found.is_ok_and(|status| status.success())
@@ -47,11 +62,36 @@ fn have(test: &str, tools: &[&str]) -> bool {
     missing.is_none() && crate::may_load()
 }
 
-fn shell(script: &str, folder: &Path, port: u16) -> Command {
+pub(crate) fn shell(script: &str, folder: &Path, port: u16) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]).current_dir(folder).env("PORT", port.to_string()).stdin(Stdio::null());
     command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
     command
+}
+
+/// Runs a server (a script that ends in `exec`) with a certificate of its own, and waits until it listens.
+pub(crate) fn serve(server: &str, place: &Path, port: u16) -> Server {
+    let certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
+        -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null && echo hello > index.html";
+    assert!(shell(certificate, place, port).status().unwrap().success());
+    let log = fs::File::create(place.join("server.log")).unwrap();
+    let server = Server::start(shell(server, place, port).stdout(log.try_clone().unwrap()).stderr(log));
+    let listens = (0..2_400).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+    });
+    assert!(listens, "{}", fs::read_to_string(place.join("server.log")).unwrap_or_default());
+    server
+}
+
+/// The Kestrel of the lab. Prints that it is not there.
+pub(crate) fn kestrel() -> Option<PathBuf> {
+    let shared = captures::shared().map(|shared| shared.join("origins/kestrel/kestrel-origin"));
+    let origin = std::env::var_os("KESTREL_ORIGIN").map(PathBuf::from).or(shared).filter(|path| path.exists());
+    if origin.is_none() {
+        println!("skipped: no kestrel-origin");
+    }
+    origin
 }
 
 /// Runs a server (a script that ends in `exec`) and a client beside the tap and the probes of the server alone.
@@ -59,17 +99,7 @@ fn catch(server: &str, client: &str) -> Caught {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let port = free_port();
-    let certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
-        -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null && echo hello > index.html";
-    assert!(shell(certificate, place, port).status().unwrap().success());
-    let log = fs::File::create(place.join("server.log")).unwrap();
-    let child = shell(server, place, port).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-    let server = Server(child);
-    let listens = (0..2_400).any(|_| {
-        thread::sleep(Duration::from_millis(50));
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-    });
-    assert!(listens, "{}", fs::read_to_string(place.join("server.log")).unwrap_or_default());
+    let server = serve(server, place, port);
     let filter = Filter { ports: vec![port], addresses: Vec::new() };
     let mut tap = Tap::open(&TapOptions { interfaces: vec!["lo".into()], filter, ..TapOptions::default() }).unwrap();
     let whose = Whose::Processes(vec![server.0.id()]);
@@ -160,7 +190,7 @@ fn without_keys(events: &str) -> String {
     format!("{before}{after}")
 }
 
-const CURL: &str = "curl -sk --http2 --max-time 20";
+pub(crate) const CURL: &str = "curl -sk --http2 --max-time 20";
 
 #[test]
 fn nghttpd_tls13() {
@@ -203,12 +233,7 @@ fn kestrel_resets_are_the_same() {
     if !have("kestrel_resets_are_the_same", &["curl", "openssl"]) {
         return;
     }
-    let shared = captures::shared().map(|shared| shared.join("origins/kestrel/kestrel-origin"));
-    let origin = std::env::var_os("KESTREL_ORIGIN").map(PathBuf::from).or(shared).filter(|path| path.exists());
-    let Some(origin) = origin else {
-        println!("skipped: no kestrel-origin");
-        return;
-    };
+    let Some(origin) = kestrel() else { return };
     for (version, offset) in [("", 0), ("--tls-max 1.2", 1)] {
         let caught = catch(
             &format!(

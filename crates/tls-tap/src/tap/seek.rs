@@ -198,7 +198,12 @@ impl<'m> Flow<'m> {
                 .suites()
                 .filter_map(|suite| {
                     let cipher = RecordCipher::tls13(suite, secret.as_bytes())?;
-                    Some(Candidate { suite: suite.id, stage: Stage::Application, cipher: Box::new(cipher), sequence: 0 })
+                    Some(Candidate {
+                        suite: suite.id,
+                        stage: Stage::Application,
+                        cipher: Box::new(cipher),
+                        sequence: 0,
+                    })
                 })
                 .collect();
             if let Phase::Seek(candidates) = &mut self.side_mut(side).phase

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn ipv4_is_mapped() {
         let (bytes, bits) = mapped("10.1.2.3".parse().unwrap(), 24);
-        assert_eq!((bytes[10..], bits), ([0xff, 0xff, 10, 1, 2, 3][..], 120));
+        assert_eq!((&bytes[10..], bits), (&[0xff, 0xff, 10, 1, 2, 3][..], 120));
         assert_eq!(mapped("::1".parse().unwrap(), 200).1, 128);
     }
 
