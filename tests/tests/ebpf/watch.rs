@@ -29,7 +29,7 @@ fn a_reset_of_kestrel_is_seen_and_its_retry() {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
     let server =
-        format!("exec {} --address 127.0.0.1 --base-port $PORT --cert cert.pem --key key.pem", origin.display());
+        format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
     let server = serve(&server, place, port);
     let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
     let mut command = program::command();
