@@ -328,37 +328,6 @@ GOFLAGS=-mod=mod GO111MODULE=off GOCACHE=${{GOCACHE:-/tmp/h2watch-go-cache}} go 
     }
 }
 
-/// HTTP/1 over OpenSSL's own server, which does what others do seldom.
-#[test]
-fn hello_retry_resumption_and_early_data() {
-    if !have("hello_retry_resumption_and_early_data", &["openssl"]) {
-        return;
-    }
-    let get = "printf 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'";
-    let connect = "openssl s_client -connect 127.0.0.1:$PORT -tls1_3 -keylogfile reference.keys";
-    let server = "exec openssl s_server -accept 127.0.0.1:$PORT -key key.pem -cert cert.pem -tls1_3";
-    // HelloRetryRequest
-    let retried = catch(
-        &format!("{server} -www -groups P-384"),
-        &format!("({get}; sleep 1) | {connect} -groups X25519:P-384 -quiet"),
-    );
-    retried.agrees();
-    // Resumption with and without 0-RTT data.
-    let resumed = catch(
-        &format!("{server} -www"),
-        &format!("({get}; sleep 1) | {connect} -sess_out session; ({get}; sleep 1) | {connect} -sess_in session"),
-    );
-    resumed.agrees();
-    let early = catch(
-        &format!("{server} -early_data"),
-        &format!(
-            "(sleep 1; echo Q) | {connect} -sess_out session; {get} > early; (sleep 1; echo Q) | {connect} -sess_in session -early_data early"
-        ),
-    );
-    early.agrees();
-    assert!(early.lines >= 3, "two handshakes and an early secret: {:?}", early.counts);
-}
-
 #[test]
 fn a_ring_buffer_far_too_small_says_what_it_lost() {
     if !have("a_ring_buffer_far_too_small_says_what_it_lost", &["openssl"]) {
