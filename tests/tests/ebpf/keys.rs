@@ -130,6 +130,7 @@ fn catch(server: &str, client: &str) -> Caught {
         }
         add(&mut capture, &batch);
     }
+    client.wait().unwrap();
     fs::write(place.join("capture.pcap"), capture).unwrap();
     fs::write(place.join("probe.keys"), keys).unwrap();
     let counts = probe.counts().unwrap();
