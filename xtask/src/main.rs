@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask help`.
 
 mod bench;
+mod ebpf;
 mod fuzz;
 mod lab;
 #[cfg(test)]
@@ -18,6 +19,7 @@ cargo xtask COMMAND
 
   setup                   installs what builds and tests use (as root on Debian)
   test                    installs what the tests use, runs all tests, counts passed, failed and skipped
+  build-ebpf [--check]    builds the kernel programs that are committed, or checks that they are what the source builds
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test"] => test::run(),
+        ["build-ebpf"] => ebpf::run(false),
+        ["build-ebpf", "--check"] => ebpf::run(true),
         ["fuzz", seconds] => fuzz::run(seconds, None),
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["loss"] => loss::run(),

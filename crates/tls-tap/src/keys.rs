@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::secret::Secret;
 use crate::side::Side;
+use crate::transcripts::{TranscriptName, Transcripts};
 use table::Table;
 
 /// ClientHello.random: the name of a connection in a key log.
@@ -40,6 +41,10 @@ impl Secrets {
             Kind::Handshake(side) => self.handshake(side),
             Kind::Traffic(side) => self.traffic(side),
         }
+    }
+
+    pub(crate) fn set(&mut self, kind: Kind, secret: Secret) {
+        *self.slot(kind) = Some(secret);
     }
 
     const fn slot(&mut self, kind: Kind) -> &mut Option<Secret> {
@@ -95,6 +100,7 @@ pub struct KeyStore {
     connections: Table<Random, Entry>,
     sessions: Table<SessionId, Arc<Secret>>,
     premasters: Table<[u8; 8], Arc<Secret>>,
+    transcripts: Transcripts,
     /// Generation of the last change to sessions or premaster secrets.
     aside: u64,
     /// Connections that changed since [`take_changed`](KeyStore::take_changed), by number, and the generation at which it was called.
@@ -143,6 +149,7 @@ impl KeyStore {
             connections: Table::new(capacity),
             sessions: Table::new(capacity),
             premasters: Table::new(capacity),
+            transcripts: Transcripts::new(capacity),
             aside: 0,
             changed: Vec::new(),
             taken: 0,
@@ -210,6 +217,15 @@ impl KeyStore {
         self.added_aside(added, full)
     }
 
+    /// Adds a TLS 1.3 Handshake Secret under Hash(ClientHello ‖ ServerHello), or an Early Secret under Hash(ClientHello) (RFC 8446 sections
+    /// 4.4.1 and 7.1). `true`: it was not known before.
+    pub fn add_transcript(&mut self, transcript: &[u8], secret: Secret) -> bool {
+        let Some(evicted) = self.transcripts.add(transcript, secret, self.generation + 1) else { return false };
+        self.generation += 1;
+        self.evicted += evicted;
+        true
+    }
+
     const fn added_aside(&mut self, added: bool, full: bool) -> bool {
         self.evicted += full as u64;
         if added {
@@ -272,6 +288,17 @@ impl KeyStore {
         self.premasters.get(encrypted).map(|secret| &**secret)
     }
 
+    /// The secret that is used with this transcript hash.
+    #[must_use]
+    pub fn transcript(&self, hash: &[u8]) -> Option<&Secret> {
+        self.transcripts.get(hash)
+    }
+
+    /// The transcripts whose secrets were added after this [`generation`](Self::generation).
+    pub fn transcripts_since(&self, generation: u64) -> impl Iterator<Item = &TranscriptName> {
+        self.transcripts.since(generation)
+    }
+
     /// Connections that have TLS 1.3 application traffic secrets, in the order in which they were added.
     pub fn iter_tls13(&self) -> impl Iterator<Item = (&Random, &Secrets)> {
         self.connections.iter().map(|(random, entry)| (random, &*entry.secrets)).filter(|(_, secrets)| {
@@ -300,8 +327,11 @@ impl KeyStore {
 
     /// Nothing is known.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.connections.len() == 0 && self.sessions.len() == 0 && self.premasters.len() == 0
+    pub fn is_empty(&self) -> bool {
+        self.connections.len() == 0
+            && self.sessions.len() == 0
+            && self.premasters.len() == 0
+            && self.transcripts.is_empty()
     }
 
     /// Connections, sessions and premaster secrets that were dropped because the store was full.

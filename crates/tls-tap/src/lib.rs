@@ -24,6 +24,7 @@ pub mod suite;
 mod tap;
 #[cfg(test)]
 mod testing;
+mod transcripts;
 
 pub use chunk::Chunk;
 pub use keylog::KeyLog;
@@ -33,3 +34,4 @@ pub use secret::Secret;
 pub use side::Side;
 pub use suite::Suite;
 pub use tap::{Guess, Limits, Tls, looks_like_tls};
+pub use transcripts::TranscriptName;

@@ -5,6 +5,8 @@ mod configuration;
 mod exit;
 mod help;
 mod options;
+#[cfg(feature = "ebpf")]
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;

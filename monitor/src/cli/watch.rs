@@ -8,9 +8,9 @@ use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
 use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::{LiveSource, Timestamps};
-use crate::watch::privileges::{self, Capability, Needs};
-use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, Reload, Snapshot};
+use crate::source::live::{KeyProbe, LiveSource};
+use crate::watch::privileges::{self, Needs};
+use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, ProbeTargets, Reload, Snapshot};
 use crate::web::Bound;
 
 impl Reload for Reloader {
@@ -41,6 +41,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
     let user = options.user.as_deref().map(privileges::find_user).transpose()?;
     let mut source = open(&options.capture)?;
+    let probe = options.probe.as_ref().map(open_probe).transpose()?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
     let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
     if let Some(user) = &user {
@@ -48,7 +49,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     }
     let kept = privileges::drop(Needs {
         user: options.user.as_deref(),
-        capabilities: &capabilities(&options.capture),
+        capabilities: &options.capabilities(),
         readable: &options.keylogs,
     })?;
     kept.notes.iter().for_each(|note| complain(note));
@@ -72,6 +73,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut keylogs,
+        probe,
         desk: &mut desk,
         publisher: &publisher,
         control: &control,
@@ -87,19 +89,15 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
 }
 
-/// What it takes to open the capture again.
-fn capabilities(capture: &CaptureOptions) -> Vec<Capability> {
-    match capture.timestamps {
-        Timestamps::Host => vec![Capability::CAP_NET_RAW],
-        // The adapter has to be told to stamp.
-        Timestamps::Adapter | Timestamps::AdapterUnsynced => vec![Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN],
-    }
+/// Opens what takes packets from the kernel.
+pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+    privileges::check(&capture.capabilities())?;
+    if capture.source.is_tap() { open_tap(capture) } else { open_pcap(capture) }
 }
 
 #[cfg(feature = "pcap")]
-pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     use crate::source::live::pcap::{PcapSource, Settings};
-    privileges::check(&capabilities(capture))?;
     let settings = Settings {
         filter: capture.filter.clone(),
         snaplen: capture.snaplen,
@@ -112,6 +110,39 @@ pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, Stri
 }
 
 #[cfg(not(feature = "pcap"))]
-pub(super) fn open(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
-    Err("this build has no live capture: build it with --features pcap (needs libpcap)".to_owned())
+fn open_pcap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+    Err("this build has no libpcap: build it with --features pcap (needs libpcap), or use --source tap".to_owned())
+}
+
+#[cfg(feature = "ebpf")]
+fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+    use crate::source::tap::{Filter, Tap, TapOptions};
+    // `auto` is the tap where there is no libpcap, and then has to say no to what only libpcap can do.
+    if capture.filter.is_some() {
+        return Err("the tap does not speak libpcap's filter language: use --port instead of --filter".to_owned());
+    }
+    let options = TapOptions {
+        interfaces: capture.interfaces.clone(),
+        filter: Filter { ports: capture.ports.clone(), addresses: Vec::new() },
+        buffer: u32::try_from(capture.buffer).unwrap_or(u32::MAX),
+        snap: capture.snaplen,
+        ..TapOptions::default()
+    };
+    Ok(Box::new(Tap::open(&options).map_err(|error| error.to_string())?))
+}
+
+#[cfg(not(feature = "ebpf"))]
+fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+    Err("this build has no kernel tap: build it with --features ebpf, or pcap for libpcap".to_owned())
+}
+
+#[cfg(feature = "ebpf")]
+fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+    privileges::check(ProbeTargets::CAPABILITIES)?;
+    Ok(Box::new(super::probe::Told::open(targets)?))
+}
+
+#[cfg(not(feature = "ebpf"))]
+fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+    Err("this build has no key probes: build it with --features ebpf, or use a key log".to_owned())
 }

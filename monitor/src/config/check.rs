@@ -9,11 +9,12 @@ use super::load::Loaded;
 use super::memory;
 use super::problem::Problem;
 use super::units::{Size, Span};
-use super::values::{Color, Destination, SummaryFormat, Values, WINDOW_MAX};
+use super::values::{Color, Destination, KeySource, SummaryFormat, Values, WINDOW_MAX};
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
 use crate::sink::{self, Format};
-use crate::watch::{CaptureOptions, Options};
+use crate::source::live::{PacketSource, Timestamps};
+use crate::watch::{CaptureOptions, Options, ProbeTargets};
 
 impl Values {
     /// What the values mean for a run.
@@ -28,13 +29,16 @@ impl Values {
         Options {
             capture: CaptureOptions {
                 interfaces: self.interface.clone(),
+                source: self.source,
                 filter: self.filter.clone(),
+                ports: self.port.clone(),
                 snaplen: u32::try_from(self.snaplen.0).unwrap_or(u32::MAX),
                 buffer: usize::try_from(self.buffer.0).unwrap_or(usize::MAX),
                 promiscuous: self.promiscuous,
                 immediate: self.immediate,
                 timestamps: self.timestamps,
             },
+            probe: (self.keys == KeySource::Probe).then(|| ProbeTargets { pids: self.pid.clone() }),
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),
             web_config: self.web_config.clone(),
@@ -84,6 +88,7 @@ pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
     check.ranges();
     check.twice();
     check.contradictions();
+    check.source();
     check.files();
     check.problems
 }
@@ -123,6 +128,8 @@ impl Check<'_> {
             ("keylog", repeated(&values.keylog)),
             ("listen", repeated(&values.listen)),
             ("server", repeated(&values.server)),
+            ("port", repeated(&values.port)),
+            ("pid", repeated(&values.pid)),
             ("events", repeated(&events)),
         ] {
             if twice {
@@ -158,6 +165,33 @@ impl Check<'_> {
                 self.loaded.origin("listen")
             );
             self.wrong("web-config", text);
+        }
+    }
+
+    /// What one source of packets or keys takes, and the other does not.
+    fn source(&mut self) {
+        let values = &self.loaded.values;
+        if values.source == PacketSource::Tap {
+            if values.filter.is_some() {
+                self.wrong(
+                    "filter",
+                    "the tap does not speak libpcap's filter language: write port instead, or source pcap",
+                );
+            }
+            if values.promiscuous {
+                self.wrong("promiscuous", "the tap sees what the interface takes: leave it out, or write source pcap");
+            }
+            if values.timestamps != Timestamps::Host {
+                self.wrong("timestamps", "the tap has the system's time alone: write host, or source pcap");
+            }
+        } else if !values.port.is_empty() && !values.source.is_tap() {
+            self.wrong("port", "is for the tap: write source tap, or the port into filter, as in 'tcp port 443'");
+        }
+        if values.port.contains(&0) {
+            self.wrong("port", "0 is no port: leave it out");
+        }
+        if !values.pid.is_empty() && values.keys != KeySource::Probe {
+            self.wrong("pid", "names whose keys the probe takes: write keys probe, or leave it out");
         }
     }
 

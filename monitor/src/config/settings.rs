@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use toml::Value as Toml;
 
-use super::values::{Color, SummaryFormat, Value as _, Values};
-use crate::source::live::Timestamps;
+use super::values::{Color, KeySource, SummaryFormat, Value as _, Values};
+use crate::source::live::{PacketSource, Timestamps};
 
 /// One setting of `h2watch watch`.
 #[derive(Debug)]
@@ -141,11 +141,19 @@ pub const SETTINGS: &[Setting] = &[
         "Interface to capture on; `any` is all of them",
         "An interface that goes away is opened again when it is back.",
         ""),
+    setting!(source "source", Capture, Kind::Word(PacketSource::WORDS), false, "SOURCE", NeedsRestart,
+        "What takes packets from the kernel: auto, pcap, tap",
+        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md); `auto` is libpcap where the build has it.",
+        ""),
     setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", NeedsRestart,
         "What to capture, in libpcap's filter language",
         "For example 'tcp port 443'. Include the ports to which an edge may fall back: a retry that is not captured cannot be seen. \
          `man pcap-filter` has the language.",
         "everything that may carry TCP"),
+    setting!(port "port", Capture, Kind::Number, true, "PORT", NeedsRestart,
+        "TCP port that the tap takes, at either end; none given: all",
+        "Include the ports to which an edge may fall back. libpcap has `filter` instead.",
+        ""),
     setting!(snaplen "snaplen", Capture, Kind::Size, false, "SIZE", NeedsRestart,
         "Bytes of each packet that are captured",
         "Offload makes packets of up to 64 KiB; what is cut off is lost for decryption.",
@@ -170,6 +178,14 @@ pub const SETTINGS: &[Setting] = &[
     setting!(keylog "keylog" 'k', Keys, Kind::Path, true, "PATH", Applied,
         "TLS keys in the NSS key log format, followed as they grow: a file, a directory or a named pipe",
         "It need not exist yet. Keep it readable by its owner alone. `h2watch explain keylog` says how servers write one.",
+        ""),
+    setting!(keys "keys", Keys, Kind::Word(KeySource::WORDS), false, "KEYS", NeedsRestart,
+        "Where TLS keys come from beside key logs: none, probe",
+        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md.",
+        ""),
+    setting!(pid "pid", Keys, Kind::Number, true, "PID", NeedsRestart,
+        "Process whose keys the probe takes, with its children; none given: every process",
+        "",
         ""),
     setting!(events "events" 'e', Events, Kind::Path, true, "TARGET", Applied,
         "Where every finding goes as a line of JSON: a file, `-` for standard output, `journal` for systemd's journal",

@@ -8,19 +8,23 @@ use std::time::Duration;
 use toml::Value as Toml;
 
 use super::units::{Size, Span};
-use crate::source::live::Timestamps;
+use crate::source::live::{PacketSource, Timestamps};
 
 /// A value for every setting, by its name.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the table of settings says what each is")]
 pub struct Values {
+    pub source: PacketSource,
     pub interface: Vec<String>,
     pub filter: Option<String>,
+    pub port: Vec<u16>,
     pub snaplen: Size,
     pub buffer: Size,
     pub promiscuous: bool,
     pub immediate: bool,
     pub timestamps: Timestamps,
+    pub keys: KeySource,
+    pub pid: Vec<u32>,
     pub keylog: Vec<PathBuf>,
     pub window: Span,
     pub threads: u32,
@@ -43,12 +47,16 @@ impl Default for Values {
         let capture = options.capture;
         Self {
             interface: capture.interfaces,
+            source: capture.source,
             filter: capture.filter,
+            port: capture.ports,
             snaplen: Size(capture.snaplen.into()),
             buffer: Size(capture.buffer as u64),
             promiscuous: capture.promiscuous,
             immediate: capture.immediate,
             timestamps: capture.timestamps,
+            keys: KeySource::None,
+            pid: Vec::new(),
             keylog: options.keylogs,
             window: Span(options.window),
             threads: u32::try_from(options.threads).unwrap_or(1),
@@ -79,6 +87,15 @@ pub enum Destination {
     Journal,
     /// Anything else: a path.
     File(PathBuf),
+}
+
+/// Where keys come from beside key logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// Nowhere.
+    None,
+    /// The processes that make them.
+    Probe,
 }
 
 /// The summary at the end.
@@ -211,6 +228,16 @@ impl Element for bool {
     }
 }
 
+impl Element for u16 {
+    fn read(raw: &OsStr) -> Result<Self, String> {
+        parsed(raw, |text| text.trim().parse().ok(), "a port: write for example 443")
+    }
+
+    fn show(&self) -> Toml {
+        Toml::Integer((*self).into())
+    }
+}
+
 impl Element for u32 {
     fn read(raw: &OsStr) -> Result<Self, String> {
         parsed(raw, |text| text.trim().parse().ok(), "a whole number: write for example 4")
@@ -303,5 +330,7 @@ macro_rules! words {
 }
 
 words!(SummaryFormat, "auto" => Auto, "text" => Text, "json" => Json, "none" => None);
+words!(PacketSource, "auto" => Auto, "pcap" => Pcap, "tap" => Tap);
+words!(KeySource, "none" => None, "probe" => Probe);
 words!(Timestamps, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);
 words!(Color, "auto" => Auto, "always" => Always, "never" => Never);

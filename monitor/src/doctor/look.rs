@@ -39,6 +39,7 @@ pub(super) fn look(patient: &Patient<'_>, report: &mut Report) {
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut KeyLogs::new(&options.keylogs),
+        probe: None,
         desk: &mut Desk::new("doctor".to_owned(), Vec::new()),
         publisher: &publisher,
         control: &control,

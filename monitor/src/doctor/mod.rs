@@ -34,7 +34,7 @@ pub fn examine(patient: &Patient<'_>) -> Report {
     let options = patient.options;
     let mut report = Report::default();
     system::privileges(options, &mut report);
-    system::libpcap(&mut report);
+    system::libpcap(options, &mut report);
     let usable = system::interfaces(options, &mut report);
     system::filter(options, &mut report);
     system::clock(&mut report);

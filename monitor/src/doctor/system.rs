@@ -11,18 +11,22 @@ use nix::unistd::{AccessFlags, access};
 use super::Report;
 use crate::sink::stream::EventsTarget;
 use crate::watch::Options;
-use crate::watch::privileges::{self, Capability};
+use crate::watch::privileges;
 use crate::web::Bound;
 
 pub(super) fn privileges(options: &Options, report: &mut Report) {
     let root = nix::unistd::geteuid().is_root();
-    match privileges::check(&[Capability::CAP_NET_RAW]) {
+    let needed = options.capabilities();
+    match privileges::check(&needed) {
         Ok(()) if root && options.user.is_none() => report.warn(
             "privileges",
             "may capture, as root",
             "set user, so that a run becomes that user once everything is open",
         ),
-        Ok(()) => report.ok("privileges", "may capture (CAP_NET_RAW)"),
+        Ok(()) => {
+            let names: Vec<String> = needed.iter().map(ToString::to_string).collect();
+            report.ok("privileges", format!("may capture ({})", names.join(", ")));
+        }
         Err(missing) => {
             let (found, remedy) = missing.split_once("; ").unwrap_or((&missing, "run as root"));
             report.fail("privileges", found, remedy);
@@ -31,7 +35,11 @@ pub(super) fn privileges(options: &Options, report: &mut Report) {
 }
 
 /// The library's own file name has its version.
-pub(super) fn libpcap(report: &mut Report) {
+pub(super) fn libpcap(options: &Options, report: &mut Report) {
+    if options.capture.source.is_tap() {
+        report.ok("libpcap", "not needed: the tap takes packets");
+        return;
+    }
     if !cfg!(feature = "pcap") {
         report.fail("libpcap", "not in this build", "take a packaged build, or build with --features pcap");
         return;
@@ -93,7 +101,9 @@ pub(super) fn interfaces(options: &Options, report: &mut Report) -> bool {
 #[cfg(feature = "pcap")]
 pub(super) fn filter(options: &Options, report: &mut Report) {
     let Some(filter) = &options.capture.filter else {
-        report.ok("filter", "none: everything that may carry TCP");
+        let ports: Vec<String> = options.capture.ports.iter().map(ToString::to_string).collect();
+        let found = if ports.is_empty() { "none: everything that may carry TCP".to_owned() } else { ports.join(", ") };
+        report.ok("filter", found);
         return;
     };
     let compiled = pcap::Capture::dead(pcap::Linktype::ETHERNET)

@@ -20,7 +20,7 @@ const TOLD: usize = 16;
 pub(super) struct NewKeys {
     /// All keys.
     pub(super) store: Arc<KeyStore>,
-    /// The client randoms of those that are new.
+    /// The client randoms of those that are new, and the transcripts.
     pub(super) randoms: Arc<[[u8; 32]]>,
 }
 
@@ -135,13 +135,15 @@ impl Keys {
     /// What is new since the last call; `None` when nothing is.
     pub(super) fn take_new(&mut self) -> Option<NewKeys> {
         let now = (self.store.generation(), self.store.removed());
-        if std::mem::replace(&mut self.shared, now) == now {
+        let before = std::mem::replace(&mut self.shared, now);
+        if before == now {
             return None;
         }
-        let randoms = self.store.take_changed();
+        let mut randoms = self.store.take_changed();
         if let Some(lifetime) = &mut self.lifetime {
             self.matched += randoms.iter().filter(|random| lifetime.came(random)).count() as u64;
         }
+        randoms.extend(self.store.transcripts_since(before.0));
         Some(NewKeys { randoms: randoms.into(), store: Arc::new(self.store.clone()) })
     }
 

@@ -12,6 +12,7 @@ use crate::watch::Snapshot;
 pub(super) fn families(snapshot: &Snapshot, out: &mut Vec<Family>) {
     interfaces(&snapshot.interfaces, out);
     keylogs(snapshot, out);
+    probe(snapshot, out);
     streams(snapshot, out);
     flows(snapshot, out);
     let help = "Time from a packet's capture to when the reset in it was counted.";
@@ -94,6 +95,21 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
         growth.add(path(), log.quiet.map_or(0.0, |quiet| seconds(snapshot.at) - quiet.as_secs_f64()));
     }
     out.extend([readable, exposed, bytes, restarts, files, behind, growth]);
+}
+
+fn probe(snapshot: &Snapshot, out: &mut Vec<Family>) {
+    let Some(health) = snapshot.probe else { return };
+    let mut taken =
+        Family::counter("h2watch_key_probe_secrets_total", "Secrets taken from the processes that made them.");
+    let mut lost = Family::counter(
+        "h2watch_key_probe_lost_total",
+        "Secrets lost, because a buffer was full or a process's memory could not be read.",
+    );
+    let mut probed = Family::gauge("h2watch_key_probe_places", "Places in files that are probed for secrets.");
+    taken.add([], health.taken);
+    lost.add([], health.lost);
+    probed.add([], health.probed);
+    out.extend([taken, lost, probed]);
 }
 
 fn streams(snapshot: &Snapshot, out: &mut Vec<Family>) {

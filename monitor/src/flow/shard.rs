@@ -420,8 +420,8 @@ impl<'m> Shard<'m> {
         run(connection, &mut env);
         let (waits, holds) = (connection.waiting(), connection.upper().held());
         if let Some(tls) = connection.upper().tls() {
-            if let Some(random) = tls.wants_key() {
-                let flows = self.wanted.entry(random).or_default();
+            for name in tls.wants_key() {
+                let flows = self.wanted.entry(name).or_default();
                 if flows.len() < NAMESAKES {
                     flows.push((at, id));
                 }

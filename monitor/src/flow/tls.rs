@@ -130,13 +130,12 @@ impl<'m> TlsLayer<'m> {
         self.tap.is_blind() && (unknown() || self.tap.lacks_secret(keys))
     }
 
-    /// The random under which a key is waited for; given once until keys were tried.
-    pub(crate) fn wants_key(&mut self) -> Option<[u8; 32]> {
-        if self.registered || !self.tap.waits_for_key() {
-            return None;
-        }
-        self.registered = true;
-        self.tap.random().copied()
+    /// The names under which a key is waited for: the random, and the transcript; given once until keys were tried.
+    pub(crate) fn wants_key(&mut self) -> impl Iterator<Item = [u8; 32]> + use<'m> {
+        let wants = !self.registered && self.tap.waits_for_key();
+        self.registered |= wants;
+        let names = wants.then(|| [self.tap.random().copied(), self.tap.transcript()]);
+        names.into_iter().flatten().flatten()
     }
 
     /// Records that a late search may try; each side's once.

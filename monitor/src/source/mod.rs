@@ -10,11 +10,17 @@ pub mod keylogs;
 pub mod live;
 mod mapped;
 mod merge;
+#[cfg(feature = "ebpf")]
+mod object;
 mod opened;
 mod pcap;
 mod pcapng;
 mod prescan;
+#[cfg(feature = "ebpf")]
+pub mod probe;
 mod step;
+#[cfg(feature = "ebpf")]
+pub mod tap;
 #[cfg(test)]
 mod tests;
 

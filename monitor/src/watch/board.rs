@@ -11,7 +11,7 @@ use crate::flow::FlowCounts;
 use crate::model::{Finding, Histogram, Stats, Time, Verdict};
 use crate::sink::stream::StreamHealth;
 use crate::source::keylogs::KeyLogHealth;
-use crate::source::live::InterfaceHealth;
+use crate::source::live::{InterfaceHealth, KeyProbeHealth};
 
 /// A live run at one time: everything that the status page, the API and the metrics show. It never changes.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceHealth>,
     /// Of each key log.
     pub keylogs: Vec<KeyLogHealth>,
+    /// Of the probes that take keys from processes.
+    pub probe: Option<KeyProbeHealth>,
     /// Of each target of events.
     pub streams: Vec<StreamHealth>,
     /// What flows hold.

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use board::{Board, Publisher, Snapshot};
 pub use control::Control;
 pub use desk::Desk;
-pub use options::{CaptureOptions, Options};
+pub use options::{CaptureOptions, Options, ProbeTargets};
 pub(crate) use system::now;
 
 use crate::config::Changes;
@@ -24,7 +24,7 @@ use crate::engine::{Engine, KeyFeed, Keys, Plan};
 use crate::model::{PacketBatch, Stats, Time, Verdict};
 use crate::source::SourceError;
 use crate::source::keylogs::{KeyLogHealth, KeyLogNews, KeyLogs};
-use crate::source::live::LiveSource;
+use crate::source::live::{KeyProbe, LiveSource};
 use clock::Clock;
 
 /// How long the source waits for packets before the clock goes on.
@@ -39,6 +39,8 @@ pub struct Parts<'r> {
     pub source: &'r mut dyn LiveSource,
     /// Key logs.
     pub keylogs: &'r mut KeyLogs,
+    /// Keys from processes.
+    pub probe: Option<Box<dyn KeyProbe>>,
     /// Findings go here.
     pub desk: &'r mut Desk,
     /// Snapshots go here.
@@ -72,6 +74,7 @@ pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError
             reload_error: None,
             exposed: Vec::new(),
             feeds: Vec::new(),
+            probed: KeyFeed::new("probe".to_owned()),
             engine,
             clock,
             parts,
@@ -89,6 +92,8 @@ struct Run<'r> {
     clock: Clock,
     parts: Parts<'r>,
     feeds: Vec<Option<KeyFeed>>,
+    /// What the probe gave.
+    probed: KeyFeed,
     started: Time,
     /// Snapshots so far.
     number: u64,
@@ -153,10 +158,13 @@ impl Run<'_> {
         }
     }
 
-    /// Reads on in the key logs.
+    /// Reads on in the key logs, and takes what the probe has.
     fn keys(&mut self) {
-        let Self { engine, feeds, parts, .. } = self;
+        let Self { engine, feeds, probed, parts, .. } = self;
         let keys = engine.keys_mut();
+        if let Some(probe) = &mut parts.probe {
+            probe.poll(&mut |line| keys.feed(probed, line));
+        }
         parts.keylogs.poll(&mut |news| match news {
             KeyLogNews::Bytes { log, name, bytes } => {
                 if feeds.len() <= log {
@@ -206,6 +214,7 @@ impl Run<'_> {
             verdict: Some(self.engine.verdict()),
             interfaces,
             keylogs,
+            probe: self.parts.probe.as_mut().map(|probe| probe.health()),
             streams: self.parts.desk.streams(),
             flows: *self.engine.flows(),
             delay: self.parts.desk.delay().clone(),

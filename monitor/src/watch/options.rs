@@ -4,16 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::privileges::Capability;
 use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
-use crate::source::live::Timestamps;
+use crate::source::live::{PacketSource, Timestamps};
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What packets are captured, and how.
     pub capture: CaptureOptions,
+    /// Keys are taken from the processes that make them.
+    pub probe: Option<ProbeTargets>,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
     /// Where metrics and the status page are served; empty: nowhere.
@@ -36,13 +39,30 @@ pub struct Options {
     pub summary: sink::Options,
 }
 
+/// Whose keys are taken from their processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeTargets {
+    /// These processes and their children; empty: every process.
+    pub pids: Vec<u32>,
+}
+
+impl ProbeTargets {
+    /// What it takes to load programs for the kernel, and to read files and memory maps of processes of others.
+    pub const CAPABILITIES: &[Capability] =
+        &[Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+}
+
 /// What packets are captured, and how.
 #[derive(Clone, Debug)]
 pub struct CaptureOptions {
+    /// What takes them from the kernel.
+    pub source: PacketSource,
     /// Interfaces by name; `any` is all of them.
     pub interfaces: Vec<String>,
     /// A filter in libpcap's language.
     pub filter: Option<String>,
+    /// TCP ports that the tap takes, at either end; empty: all.
+    pub ports: Vec<u16>,
     /// Bytes of each packet that are captured.
     pub snaplen: u32,
     /// The kernel's buffer for each interface, in bytes.
@@ -55,11 +75,42 @@ pub struct CaptureOptions {
     pub timestamps: Timestamps,
 }
 
+impl CaptureOptions {
+    /// What it takes to open the capture, also again.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<Capability> {
+        match self.timestamps {
+            _ if self.source.is_tap() => {
+                vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
+            }
+            Timestamps::Host => vec![Capability::CAP_NET_RAW],
+            // The adapter has to be told to stamp.
+            Timestamps::Adapter | Timestamps::AdapterUnsynced => {
+                vec![Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN]
+            }
+        }
+    }
+}
+
+impl Options {
+    /// What it takes to go on: to open the capture again, and to probe what starts later.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let mut needed = self.capture.capabilities();
+        if self.probe.is_some() {
+            needed.extend(ProbeTargets::CAPABILITIES);
+        }
+        needed
+    }
+}
+
 impl Default for CaptureOptions {
     fn default() -> Self {
         Self {
+            source: PacketSource::Auto,
             interfaces: Vec::new(),
             filter: None,
+            ports: Vec::new(),
             snaplen: 262_144,
             buffer: 16 << 20,
             promiscuous: false,
@@ -73,6 +124,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             capture: CaptureOptions::default(),
+            probe: None,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],
             web_config: None,

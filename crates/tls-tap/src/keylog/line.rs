@@ -19,6 +19,11 @@ pub(super) enum Line {
         id: Vec<u8>,
         master: Secret,
     },
+    /// `TLS13_TRANSCRIPT_SECRET <transcript hash> <secret>`
+    Transcript {
+        hash: Vec<u8>,
+        secret: Secret,
+    },
     /// `RSA <first 8 bytes of the encrypted premaster secret> <premaster secret>`
     Premaster {
         encrypted: [u8; 8],
@@ -31,6 +36,7 @@ enum Label {
     Secret(Kind),
     Unused,
     Rsa,
+    Transcript,
 }
 
 impl Line {
@@ -47,6 +53,12 @@ impl Line {
         let (name, value, None) = (words.next()?, words.next()?, words.next()) else { return None };
         match label {
             Label::Rsa => Self::rsa(name, value),
+            Label::Transcript => {
+                let mut bytes = [0; Secret::MAX];
+                let hash = hex(name, &mut bytes)?;
+                let secret = secret(value, &[hash.len()])?;
+                matches!(hash.len(), 32 | 48).then(|| Self::Transcript { hash: hash.to_vec(), secret })
+            }
             Label::Secret(kind) => {
                 let secret = secret(value, if kind == Kind::Master { &[48] } else { &[32, 48] })?;
                 Some(Self::Connection(fixed(name)?, kind, secret))
@@ -82,6 +94,7 @@ fn label(word: &[u8]) -> Option<Label> {
             Label::Unused
         }
         b"RSA" => Label::Rsa,
+        b"TLS13_TRANSCRIPT_SECRET" => Label::Transcript,
         // Later generations follow from generation 0 (RFC 8446 section 7.2).
         _ => {
             let generation = word

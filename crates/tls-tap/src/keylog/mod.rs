@@ -162,6 +162,10 @@ impl KeyLog {
                 counts.secrets += 1;
                 store.add_session(&id, master);
             }
+            Some(Line::Transcript { hash, secret }) => {
+                counts.secrets += 1;
+                store.add_transcript(&hash, secret);
+            }
             Some(Line::Premaster { encrypted, premaster }) => {
                 counts.secrets += 1;
                 store.add_premaster(encrypted, premaster);

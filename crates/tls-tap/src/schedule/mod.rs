@@ -5,7 +5,7 @@
 pub mod tls12;
 pub mod tls13;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 
 use crate::suite::Hash;
 
@@ -14,5 +14,13 @@ pub(crate) const fn hmac_algorithm(hash: Hash) -> hmac::Algorithm {
         Hash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         Hash::Sha256 => hmac::HMAC_SHA256,
         Hash::Sha384 => hmac::HMAC_SHA384,
+    }
+}
+
+pub(crate) fn digest_algorithm(hash: Hash) -> &'static digest::Algorithm {
+    match hash {
+        Hash::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => &digest::SHA256,
+        Hash::Sha384 => &digest::SHA384,
     }
 }

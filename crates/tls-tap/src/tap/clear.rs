@@ -60,6 +60,7 @@ impl<'m> Flow<'m> {
         while let Some(message) = messages.next(&mut bytes, cap, self.shared.records_transcript()) {
             self.hello(call, side, message.kind, message.body);
             self.shared.transcribe(side, &message, cap);
+            self.shared.derive(side, &message, call.keys);
         }
         if messages.is_idle() {
             messages = Messages::default();

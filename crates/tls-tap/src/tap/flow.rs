@@ -253,7 +253,7 @@ impl<'m> Flow<'m> {
 
     /// Bytes of this side are missing.
     pub(super) fn handshake_damaged(&mut self, side: Side) {
-        self.shared.drop_transcript();
+        self.shared.drop_transcript(side);
         let direction = self.side_mut(side);
         direction.lossy = true;
         direction.messages.reset();
@@ -310,6 +310,7 @@ impl<'m> Flow<'m> {
     fn drain_stirred<R: Reader>(&mut self, keys: &KeyStore, reader: &mut R) {
         self.stirred = false;
         self.generation = keys.generation();
+        self.shared.look_up(keys);
         while let Some(side) = self.next_ready(keys) {
             let direction = self.side_mut(side);
             let dropped = direction.queue.take_dropped();

@@ -2,6 +2,7 @@
 
 mod clear;
 mod dark;
+mod derived;
 mod direction;
 mod flow;
 mod held;
@@ -146,6 +147,12 @@ impl<'m> Tls<'m> {
     #[must_use]
     pub const fn joined_late(&self) -> bool {
         self.flow.joined_late()
+    }
+
+    /// Names the transcript of both hellos, while nothing was found under it: what [`KeyStore::add_transcript`] may add.
+    #[must_use]
+    pub fn transcript(&self) -> Option<crate::TranscriptName> {
+        self.flow.shared.wanted_transcript()
     }
 
     /// Something is held back.

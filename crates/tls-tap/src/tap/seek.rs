@@ -161,7 +161,7 @@ impl<'m> Flow<'m> {
     fn encrypted_handshake<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side, mut bytes: &[u8]) {
         let cap = self.limits.handshake;
         let mut messages = std::mem::take(&mut self.side_mut(side).messages);
-        let mut finished = false;
+        let (whole, mut finished) = (bytes, false);
         while let Some(message) = messages.next(&mut bytes, cap, false) {
             match message.kind {
                 message::ENCRYPTED_EXTENSIONS if side == Side::Server && self.shared.extensions.is_none() => {
@@ -179,8 +179,38 @@ impl<'m> Flow<'m> {
             }
         }
         self.side_mut(side).messages = messages;
+        if side == Side::Server && self.shared.flight(whole, finished) {
+            self.add_application(call);
+        }
         if finished {
             self.begin_application(call, side);
+        }
+    }
+
+    /// The application traffic secrets followed from the handshake: sides that seek already take them along.
+    fn add_application<R: Reader>(&mut self, call: &Call<'_, R>) {
+        for side in [Side::Client, Side::Server] {
+            let Some(secret) = self.shared.secrets(call.keys).and_then(|secrets| secrets.traffic(side)).cloned() else {
+                continue;
+            };
+            let ciphers: Vec<Candidate> = self
+                .shared
+                .suites()
+                .filter_map(|suite| {
+                    let cipher = RecordCipher::tls13(suite, secret.as_bytes())?;
+                    Some(Candidate {
+                        suite: suite.id,
+                        stage: Stage::Application,
+                        cipher: Box::new(cipher),
+                        sequence: 0,
+                    })
+                })
+                .collect();
+            if let Phase::Seek(candidates) = &mut self.side_mut(side).phase
+                && candidates.iter().all(|candidate| candidate.stage != Stage::Application)
+            {
+                candidates.extend(ciphers);
+            }
         }
     }
 
@@ -198,6 +228,10 @@ impl<'m> Flow<'m> {
         let direction = self.side_mut(side);
         let Phase::Seek(candidates) = &mut direction.phase else { return };
         let application = candidates.drain(..).find(|candidate| candidate.stage == Stage::Application);
+        if side == Side::Client {
+            self.shared.drop_derived();
+        }
+        let direction = self.side_mut(side);
         match application {
             Some(Candidate { cipher, sequence, .. }) => {
                 direction.phase = Phase::Steady(Steady { cipher, sequence, tls13: true, proven: false });

@@ -1,8 +1,9 @@
 //! What both sides' hellos settled.
 
+use super::derived::Derived;
 use super::transcript::{RsaExchange, Transcript};
 use crate::cipher::RecordCipher;
-use crate::handshake::hello::{ClientHello, EncryptedExtensions, ServerHello};
+use crate::handshake::hello::{self, ClientHello, EncryptedExtensions, ServerHello};
 use crate::handshake::messages::{Message, message};
 use crate::schedule::tls12::KeyBlock;
 use crate::{KeyStore, Secret, Secrets, Secured, Side, Suite, Version};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     /// The handshake at hand, while an RSA key exchange may follow or be under way.
     transcript: Option<Box<Transcript>>,
     exchanges: Vec<RsaExchange>,
+    /// TLS 1.3 secrets by transcript.
+    derived: Option<Box<Derived>>,
 }
 
 impl Shared {
@@ -71,8 +74,50 @@ impl Shared {
         !self.servers.is_empty()
     }
 
-    pub(super) fn secrets<'k>(&self, keys: &'k KeyStore) -> Option<&'k Secrets> {
-        keys.get(self.random.as_ref()?)
+    pub(super) fn secrets<'k>(&'k self, keys: &'k KeyStore) -> Option<&'k Secrets> {
+        let logged = keys.get(self.random.as_ref()?);
+        let derived =
+            self.derived.as_ref().map(|derived| derived.secrets()).filter(|secrets| secrets.server_handshake.is_some());
+        logged.filter(|logged| derived.is_none() || logged.server_traffic.is_some()).or(derived)
+    }
+
+    /// Takes down a message in the clear, and looks for the secret of both hellos.
+    pub(super) fn derive(&mut self, side: Side, message: &Message<'_>, keys: &KeyStore) {
+        let server = |body| hello::server_hello(body).map(|hello| (hello.suite, hello.retry));
+        match (side, message.kind) {
+            (Side::Client, message::CLIENT_HELLO) if self.servers.is_empty() => {
+                self.derived.get_or_insert_default().hello(side, message, None);
+            }
+            (Side::Server, message::SERVER_HELLO) if self.version.is_none_or(|version| version == Version::Tls13) => {
+                let hello = server(message.body);
+                if let Some(derived) = &mut self.derived {
+                    derived.hello(side, message, hello);
+                    derived.look_up(keys);
+                }
+            }
+            _ => self.derived = None,
+        }
+    }
+
+    /// Looks for the secret of both hellos.
+    pub(super) fn look_up(&mut self, keys: &KeyStore) {
+        if let Some(derived) = &mut self.derived {
+            derived.look_up(keys);
+        }
+    }
+
+    /// Takes down decrypted handshake bytes of the server. `true`: the traffic secrets are there now.
+    pub(super) fn flight(&mut self, bytes: &[u8], finished: bool) -> bool {
+        self.derived.as_mut().is_some_and(|derived| derived.flight(bytes, finished))
+    }
+
+    /// The handshake is over: nothing more follows from its transcript.
+    pub(super) fn drop_derived(&mut self) {
+        self.derived = None;
+    }
+
+    pub(super) fn wanted_transcript(&self) -> Option<crate::TranscriptName> {
+        self.derived.as_ref()?.wanted()?.first_chunk().copied()
     }
 
     /// The server took the 0-RTT data: its EncryptedExtensions alone say so (RFC 8446 section 4.2.10). What it refused is sent again.
@@ -170,12 +215,16 @@ impl Shared {
     }
 
     /// Handshake bytes are missing.
-    pub(super) fn drop_transcript(&mut self) {
+    pub(super) fn drop_transcript(&mut self, side: Side) {
         self.transcript = None;
+        if let Some(derived) = &mut self.derived {
+            derived.lose(side);
+        }
     }
 
     pub(super) fn memory(&self) -> usize {
         self.transcript.as_ref().map_or(0, |transcript| transcript.memory())
+            + self.derived.as_ref().map_or(0, |derived| derived.memory())
             + self.exchanges.capacity() * size_of::<RsaExchange>()
             + self.clients.capacity() * size_of::<ClientHello>()
             + self.servers.capacity() * size_of::<ServerHello>()

@@ -13,7 +13,7 @@ use crate::model::{Finding, Stats};
 use crate::sink::samples;
 use crate::sink::stream::StreamHealth;
 use crate::source::keylogs::KeyLogHealth;
-use crate::source::live::InterfaceHealth;
+use crate::source::live::{InterfaceHealth, KeyProbeHealth};
 use crate::watch::Snapshot;
 
 /// A snapshot in which everything has happened, and every list has an entry twice.
@@ -48,6 +48,7 @@ fn full() -> Snapshot {
         stats: samples::stats(),
         interfaces: vec![interface.clone(), interface, tap],
         keylogs: vec![log.clone(), log],
+        probe: Some(KeyProbeHealth { taken: 7, lost: 1, probed: 2 }),
         streams: vec![stream.clone(), stream],
         delay,
         latest: samples::findings().into_iter().map(Arc::<Finding>::new).collect(),

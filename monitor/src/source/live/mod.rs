@@ -8,6 +8,30 @@ use std::time::Duration;
 use super::SourceError;
 use crate::model::PacketBatch;
 
+/// What takes packets from the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacketSource {
+    /// libpcap where the build has it, the tap where not.
+    #[default]
+    Auto,
+    /// libpcap.
+    Pcap,
+    /// Programs at the kernel's traffic control hooks.
+    Tap,
+}
+
+impl PacketSource {
+    /// It is the tap, in this build.
+    #[must_use]
+    pub const fn is_tap(self) -> bool {
+        match self {
+            Self::Auto => !cfg!(feature = "pcap"),
+            Self::Pcap => false,
+            Self::Tap => true,
+        }
+    }
+}
+
 /// Which clock stamps the packets of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timestamps {
@@ -39,6 +63,26 @@ pub trait LiveSource {
 
     /// How each interface does.
     fn health(&mut self) -> Vec<InterfaceHealth>;
+}
+
+/// Gives keys from the processes that make them.
+pub trait KeyProbe {
+    /// Gives the secrets that came since the last call as lines of a key log, without waiting.
+    fn poll(&mut self, take: &mut dyn FnMut(&[u8]));
+
+    /// How it does.
+    fn health(&mut self) -> KeyProbeHealth;
+}
+
+/// How the probes do. Counts are since the start of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyProbeHealth {
+    /// Secrets taken from processes.
+    pub taken: u64,
+    /// Secrets lost, because a buffer of the kernel was full or the process's memory could not be read: connections stay dark.
+    pub lost: u64,
+    /// Places in files that are probed.
+    pub probed: u64,
 }
 
 /// How the capture of one interface does. Counts are since the start of the program, also when the interface was opened again.

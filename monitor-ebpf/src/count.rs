@@ -1,0 +1,41 @@
+//! Counters.
+
+use core::arch::asm;
+
+/// Counters of one processor, in a map.
+///
+/// The additions are atomic: a probe that may sleep can be preempted by another on its processor.
+pub(crate) struct Counts<const N: usize>(*mut [u64; N]);
+
+impl<const N: usize> Counts<N> {
+    /// The counters at a place in a map.
+    pub(crate) const fn new(place: *mut [u64; N]) -> Self {
+        Self(place)
+    }
+
+    /// Adds to the counter at `AT`.
+    #[inline(always)]
+    pub(crate) fn add<const AT: usize>(&self, amount: u64) {
+        const { assert!(AT < N) };
+        // SAFETY: the place is a value of a map, which lives as long as the program; `AT` is inside of it. The instruction is an atomic
+        // addition that every version of BPF has; core's needs atomics that only later ones have.
+        unsafe {
+            let counter = self.0.cast::<u64>().add(AT);
+            asm!("lock *(u64 *)({counter} + 0) += {amount}", counter = in(reg) counter, amount = in(reg) amount);
+        }
+    }
+
+    /// Adds one to the counter at `AT`.
+    #[inline(always)]
+    pub(crate) fn one<const AT: usize>(&self) {
+        self.add::<AT>(1);
+    }
+
+    /// Reads the counter at `AT`.
+    #[inline(always)]
+    pub(crate) fn get<const AT: usize>(&self) -> u64 {
+        const { assert!(AT < N) };
+        // SAFETY: as in `add`.
+        unsafe { self.0.cast::<u64>().add(AT).read_volatile() }
+    }
+}

@@ -1,0 +1,72 @@
+//! The programs for the kernel, as they were built and committed (`cargo xtask build-ebpf`).
+
+use std::io;
+
+use aya::{Ebpf, EbpfLoader};
+
+use super::SourceError;
+
+#[cfg(target_arch = "x86_64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.x86_64.bpf.o");
+#[cfg(not(target_arch = "x86_64"))]
+static OBJECT: &[u8] = &[];
+
+/// Smallest ring buffer: a page of 64 KiB is the largest that Linux uses on these machines.
+pub(super) const MIN_RING: u32 = 64 << 10;
+
+/// A ring buffer's size as the kernel wants it: a power of two, of whole pages.
+pub(super) fn ring_size(bytes: u32) -> u32 {
+    bytes.clamp(MIN_RING, 1 << 30).next_power_of_two()
+}
+
+/// Makes the maps, with ring buffers of these sizes. Programs are loaded one by one, as they are attached.
+pub(super) fn open(tap_ring: u32, secret_ring: u32) -> Result<Ebpf, SourceError> {
+    EbpfLoader::new()
+        .map_max_entries("TAP_RING", ring_size(tap_ring))
+        .map_max_entries("SECRET_RING", ring_size(secret_ring))
+        .load(OBJECT)
+        .map_err(|error| failed("make the kernel programs' maps (needs CAP_BPF, or root)", error))
+}
+
+/// A failure of the kernel, with all that the library says of it.
+pub(super) fn failed(what: impl Into<String>, error: impl std::error::Error) -> SourceError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    SourceError::Io { what: what.into(), error: io::Error::other(shortened(&text)) }
+}
+
+/// Without the middle of a long text: the verifier's protocol of a program has its reason in its last lines.
+fn shortened(text: &str) -> String {
+    const KEPT: usize = 300;
+    let count = text.chars().count();
+    if count <= 2 * KEPT {
+        return text.to_owned();
+    }
+    let start = text.chars().take(KEPT);
+    let end = text.chars().skip(count - KEPT);
+    start.chain(" […] ".chars()).chain(end).map(|c| if c == '\n' { ' ' } else { c }).collect()
+}
+
+/// The object lacks something: it is not the one that this program was built with.
+pub(super) fn lacks(what: &str) -> SourceError {
+    SourceError::Io { what: format!("find {what} in the kernel programs"), error: io::ErrorKind::NotFound.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_a_power_of_two_of_whole_pages() {
+        assert_eq!(ring_size(0), 64 << 10);
+        assert_eq!(ring_size((1 << 20) + 1), 2 << 20);
+        assert_eq!(ring_size(u32::MAX), 1 << 30);
+    }
+}

@@ -1,0 +1,351 @@
+//! Keys by probe: for each origin, the same events as with the key log that its client wrote, from the same packets.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use h2watch::model::PacketBatch;
+use h2watch::source::live::LiveSource;
+use h2watch::source::probe::{Probe, ProbeCounts, ProbeOptions, Whose};
+use h2watch::source::tap::{Filter, Tap, TapOptions};
+use h2watch_tests::{captures, program};
+
+/// What a client left on the wire, and what the probes gave.
+struct Caught {
+    folder: tempfile::TempDir,
+    lines: usize,
+    counts: ProbeCounts,
+}
+
+/// A program, ended when dropped.
+pub(crate) struct Server(Child);
+
+impl Server {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Its exit status once it has ended.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether all of these are there. Prints what is missing.
+pub(crate) fn have(test: &str, tools: &[&str]) -> bool {
+    let missing = tools.iter().find(|tool| {
+        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status();
+        !found.is_ok_and(|status| status.success())
+    });
+    if let Some(tool) = missing {
+        println!("skipped: {test}: {tool} is not installed");
+    }
+    missing.is_none() && crate::may_load()
+}
+
+pub(crate) fn shell(script: &str, folder: &Path, port: u16) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(folder).env("PORT", port.to_string()).stdin(Stdio::null());
+    command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
+    command
+}
+
+/// Runs a server (a script that ends in `exec`) with a certificate of its own, and waits until it listens.
+pub(crate) fn serve(server: &str, place: &Path, port: u16) -> Server {
+    let certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
+        -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null && echo hello > index.html";
+    assert!(shell(certificate, place, port).status().unwrap().success());
+    let log = fs::File::create(place.join("server.log")).unwrap();
+    let server = Server::start(shell(server, place, port).stdout(log.try_clone().unwrap()).stderr(log));
+    let listens = (0..2_400).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+    });
+    assert!(listens, "{}", fs::read_to_string(place.join("server.log")).unwrap_or_default());
+    server
+}
+
+/// The Kestrel of the lab. Prints that it is not there.
+pub(crate) fn kestrel() -> Option<PathBuf> {
+    let shared = captures::shared().map(|shared| shared.join("../origins/kestrel/kestrel-origin"));
+    let origin = std::env::var_os("KESTREL_ORIGIN").map(PathBuf::from).or(shared).filter(|path| path.exists());
+    if origin.is_none() {
+        println!("skipped: no kestrel-origin");
+    }
+    origin
+}
+
+/// Runs a server (a script that ends in `exec`) and a client beside the tap and the probes of the server alone.
+fn catch(server: &str, client: &str) -> Caught {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let port = free_port();
+    let server = serve(server, place, port);
+    let filter = Filter { ports: vec![port], addresses: Vec::new() };
+    let mut tap = Tap::open(&TapOptions { interfaces: vec!["lo".into()], filter, ..TapOptions::default() }).unwrap();
+    let whose = Whose::Processes(vec![server.0.id()]);
+    let mut probe = Probe::open(&ProbeOptions { whose, ..ProbeOptions::default() }).unwrap();
+    assert!(!probe.probed().is_empty(), "the server's library was found");
+    for probed in probe.probed() {
+        assert_eq!(probed.problem, None, "{probed:?}");
+    }
+    // The client alone writes a key log: the reference.
+    let mut client = shell(client, place, port)
+        .env("SSLKEYLOGFILE", place.join("reference.keys"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut capture, mut keys, mut lines) = (pcap_header(), Vec::new(), 0);
+    let mut batch = PacketBatch::default();
+    let mut last = Instant::now();
+    while last.elapsed() < Duration::from_millis(400) {
+        tap.fill(&mut batch, Duration::from_millis(50)).unwrap();
+        assert_eq!(batch.lost, 0);
+        probe.poll(&mut |line| {
+            keys.extend_from_slice(line);
+            lines += 1;
+        });
+        if !batch.packets.is_empty() || client.try_wait().unwrap().is_none() {
+            last = Instant::now();
+        }
+        add(&mut capture, &batch);
+    }
+    client.wait().unwrap();
+    fs::write(place.join("capture.pcap"), capture).unwrap();
+    fs::write(place.join("probe.keys"), keys).unwrap();
+    let counts = probe.counts().unwrap();
+    let ProbeCounts { calls, unwanted, taken, lost_full, lost_unread, .. } = counts;
+    assert_eq!(calls, unwanted + taken + lost_full + lost_unread, "{counts:?}");
+    assert_eq!((lost_full, lost_unread, counts.malformed), (0, 0, 0), "{counts:?}");
+    Caught { folder, lines, counts }
+}
+
+/// A pcap file with nanoseconds, of Ethernet.
+fn pcap_header() -> Vec<u8> {
+    let words: [u32; 6] = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 1 << 20, 1];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn add(capture: &mut Vec<u8>, batch: &PacketBatch<'static>) {
+    for packet in &batch.packets {
+        let bytes = packet.data.chunk(&batch.arena).bytes();
+        let (seconds, nanos) = (packet.time.0 / 1_000_000_000, packet.time.0 % 1_000_000_000);
+        for word in [seconds as u32, nanos as u32, bytes.len() as u32, packet.wire_len] {
+            capture.extend(word.to_le_bytes());
+        }
+        capture.extend_from_slice(bytes);
+    }
+}
+
+impl Caught {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The events of the packets with these keys.
+    fn events(&self, keys: &str) -> String {
+        let run = program::events(&self.path("capture.pcap"), &[self.path(keys)]);
+        assert!(run.status == 0 || run.status == 1, "{}{}", run.stderr, run.stdout);
+        run.stdout
+    }
+
+    /// The probe's events are the key log's, and nothing stayed dark.
+    fn agrees(&self) -> String {
+        let (probed, logged) = (without_keys(&self.events("probe.keys")), without_keys(&self.events("reference.keys")));
+        assert!(!probed.is_empty() && probed.contains("\"dark\":[]"), "{probed}");
+        if probed != logged {
+            let mut differences = String::new();
+            for (probed, logged) in probed.lines().zip(logged.lines()).filter(|(a, b)| a != b) {
+                let _ = writeln!(differences, "probe  {probed}\nkeylog {logged}");
+            }
+            panic!("{differences}");
+        }
+        probed
+    }
+}
+
+/// Without what the summary says of the keys themselves.
+fn without_keys(events: &str) -> String {
+    let Some((before, rest)) = events.split_once("\"keys\":{") else { return events.to_owned() };
+    let Some((_, after)) = rest.split_once('}') else { return events.to_owned() };
+    format!("{before}{after}")
+}
+
+pub(crate) const CURL: &str = "curl -sk --http2 --max-time 20";
+
+#[test]
+fn nghttpd_tls13() {
+    if !have("nghttpd_tls13", &["nghttpd", "curl", "openssl"]) {
+        return;
+    }
+    let caught = catch(
+        "exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem",
+        &format!("for n in 1 2 3; do {CURL} https://localhost:$PORT/index.html https://localhost:$PORT/none; done"),
+    );
+    caught.agrees();
+    assert_eq!(caught.lines, 3, "one secret for each handshake, and none for a request: {:?}", caught.counts);
+    assert!(caught.counts.foreign >= 3, "the client's own secrets are not taken");
+}
+
+#[test]
+fn nghttpd_tls12() {
+    if !have("nghttpd_tls12", &["nghttpd", "curl", "openssl"]) {
+        return;
+    }
+    let caught = catch(
+        "exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem",
+        &format!("for n in 1 2; do {CURL} --tls-max 1.2 https://localhost:$PORT/index.html; done"),
+    );
+    caught.agrees();
+    assert_eq!(caught.lines, 2);
+    // The same master secrets, under the same names.
+    let sorted = |name: &str| {
+        let text = fs::read_to_string(caught.path(name)).unwrap().to_lowercase();
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| line.starts_with("client_random")).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted("probe.keys"), sorted("reference.keys"));
+}
+
+#[test]
+fn kestrel_resets_are_the_same() {
+    if !have("kestrel_resets_are_the_same", &["curl", "openssl"]) {
+        return;
+    }
+    let Some(origin) = kestrel() else { return };
+    for (version, offset) in [("", 3), ("--tls-max 1.2", 4)] {
+        let caught = catch(
+            &format!(
+                "exec {} --address 127.0.0.1 --base-port $(($PORT-{offset})) --cert cert.pem --key key.pem",
+                origin.display()
+            ),
+            &format!(
+                "for path in / /h1only/x /big/300000 /reset/8; do {CURL} {version} -o /dev/null https://localhost:$PORT$path; done"
+            ),
+        );
+        let events = caught.agrees();
+        assert!(events.contains("HTTP_1_1_REQUIRED"), "{events}");
+    }
+}
+
+#[test]
+fn node_links_openssl_statically() {
+    if !have("node_links_openssl_statically", &["node", "curl", "openssl"]) {
+        return;
+    }
+    let server = "cat > server.js <<'END'
+const http2 = require('http2'), fs = require('fs');
+const server = http2.createSecureServer({ key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem') });
+server.on('stream', (stream, headers) => {
+  if (headers[':path'] === '/refused') { stream.close(13); return; }
+  stream.respond({ ':status': 200 }); stream.end('hello');
+});
+server.listen(+process.env.PORT, '127.0.0.1');
+END
+exec node server.js";
+    let caught = catch(server, &format!("for path in / /refused /; do {CURL} https://localhost:$PORT$path; done"));
+    assert!(caught.agrees().contains("HTTP_1_1_REQUIRED"));
+}
+
+#[test]
+fn apache_and_its_children() {
+    if !have("apache_and_its_children", &["apache2", "curl", "openssl"]) {
+        return;
+    }
+    let server = "cat > httpd.conf <<END
+ServerRoot \"$PWD\"
+ServerName localhost
+PidFile \"$PWD/pid\"
+ErrorLog \"$PWD/error.log\"
+Listen 127.0.0.1:$PORT
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule socache_shmcb_module /usr/lib/apache2/modules/mod_socache_shmcb.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so
+DocumentRoot \"$PWD\"
+Protocols h2 http/1.1
+SSLEngine on
+SSLCertificateFile \"$PWD/cert.pem\"
+SSLCertificateKeyFile \"$PWD/key.pem\"
+<Location /secure>
+SSLVerifyClient require
+</Location>
+END
+chmod 755 .; exec apache2 -X -f \"$PWD/httpd.conf\"";
+    let server = server.replace("-X ", "-DFOREGROUND ");
+    let caught =
+        catch(&server, &format!("for path in /index.html /secure; do {CURL} https://localhost:$PORT$path; done"));
+    assert!(caught.agrees().contains("HTTP_1_1_REQUIRED"));
+}
+
+#[test]
+fn go_by_symbol_and_by_its_own_table() {
+    if !have("go_by_symbol_and_by_its_own_table", &["go", "curl", "openssl"]) {
+        return;
+    }
+    for flags in ["", "-ldflags=-s\\ -w", "-buildmode=pie"] {
+        let server = format!(
+            "cat > main.go <<'END'
+package main
+import (\"net/http\"; \"os\")
+func main() {{
+  http.HandleFunc(\"/\", func(w http.ResponseWriter, r *http.Request) {{ w.Write([]byte(\"hello\")) }})
+  http.HandleFunc(\"/abort\", func(w http.ResponseWriter, r *http.Request) {{ panic(http.ErrAbortHandler) }})
+  http.ListenAndServeTLS(\"127.0.0.1:\" + os.Getenv(\"PORT\"), \"cert.pem\", \"key.pem\", nil)
+}}
+END
+GOFLAGS=-mod=mod GO111MODULE=off GOCACHE=${{GOCACHE:-/tmp/h2watch-go-cache}} go build {flags} -o server main.go && exec ./server"
+        );
+        let caught = catch(
+            &server,
+            &format!(
+                "{CURL} https://localhost:$PORT/ https://localhost:$PORT/abort; {CURL} --tls-max 1.2 https://localhost:$PORT/"
+            ),
+        );
+        assert!(caught.agrees().contains("INTERNAL_ERROR"));
+    }
+}
+
+#[test]
+fn a_ring_buffer_far_too_small_says_what_it_lost() {
+    if !have("a_ring_buffer_far_too_small_says_what_it_lost", &["openssl"]) {
+        return;
+    }
+    let mut probe = Probe::open(&ProbeOptions { whose: Whose::All, buffer: 0 }).unwrap();
+    // Nobody reads meanwhile: some hundred handshakes, with a secret at each end.
+    let folder = tempfile::tempdir().unwrap();
+    let handshakes = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
+        -subj /CN=localhost 2>/dev/null; openssl s_server -accept 127.0.0.1:$PORT -key key.pem -cert cert.pem -quiet & \
+        sleep 1; timeout 20 openssl s_time -connect 127.0.0.1:$PORT -new -time 4; kill $!";
+    let quiet = |mut command: Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    quiet(shell(handshakes, folder.path(), free_port()));
+    let mut lines = 0;
+    probe.poll(&mut |_| lines += 1);
+    let counts = probe.counts().unwrap();
+    assert!(counts.lost_full > 0, "{counts:?}");
+    assert_eq!(counts.taken, lines, "{counts:?}");
+    assert_eq!(counts.calls, counts.unwanted + counts.taken + counts.lost_full + counts.lost_unread);
+}

@@ -1,0 +1,327 @@
+//! The tap sees every byte once, and says exactly what it lost.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use h2watch::limits::Limits;
+use h2watch::model::{PacketBatch, SegmentBatch, TcpFlags};
+use h2watch::packet::Decoder;
+use h2watch::source::live::LiveSource;
+use h2watch::source::tap::{Filter, Hook, Tap, TapCounts, TapOptions};
+
+/// Bytes that differ everywhere.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32).flat_map(|at| at.wrapping_mul(0x9e37_79b1).to_le_bytes()).take(len).collect()
+}
+
+/// What the tap gave.
+#[derive(Default)]
+struct Seen {
+    packets: u64,
+    lost: u64,
+    truncated: u64,
+    /// Payload by sender's port and sequence number.
+    segments: BTreeMap<u16, BTreeMap<u32, Vec<u8>>>,
+    syns: u64,
+    missing: u64,
+}
+
+impl Seen {
+    /// Reads until nothing came for a while.
+    fn read(tap: &mut Tap) -> Self {
+        let mut seen = Self::default();
+        let mut decoder = Decoder::new(&Limits::default());
+        let (mut batch, mut out) = (PacketBatch::default(), SegmentBatch::default());
+        let mut last = Instant::now();
+        while last.elapsed() < Duration::from_millis(300) {
+            tap.fill(&mut batch, Duration::from_millis(100)).unwrap();
+            if !batch.packets.is_empty() || batch.lost > 0 {
+                last = Instant::now();
+            }
+            seen.packets += batch.packets.len() as u64;
+            seen.lost += batch.lost;
+            seen.truncated += batch
+                .packets
+                .iter()
+                .filter(|packet| packet.data.chunk(&batch.arena).bytes().len() < packet.wire_len as usize)
+                .count() as u64;
+            decoder.decode(&mut batch, &mut out);
+            for segment in out.shards.iter().flatten() {
+                let payload = segment.payload.chunk(&out.arena).bytes();
+                let port = if segment.from_low { segment.key.low.1 } else { segment.key.high.1 };
+                seen.syns += u64::from(segment.flags.has(TcpFlags::SYN));
+                seen.missing += u64::from(segment.missing);
+                if !payload.is_empty() {
+                    seen.segments.entry(port).or_default().insert(segment.seq, payload.to_vec());
+                }
+            }
+        }
+        seen
+    }
+
+    /// The stream that a port sent, and how many of its bytes came more than once.
+    fn stream(&self, port: u16) -> Vec<u8> {
+        let Some(segments) = self.segments.get(&port) else { return Vec::new() };
+        let Some(first) = segments.keys().next().copied() else { return Vec::new() };
+        let mut stream = Vec::new();
+        for (seq, payload) in segments {
+            let at = seq.wrapping_sub(first) as usize;
+            assert!(at <= stream.len(), "a hole at {} before {at}", stream.len());
+            let known = stream.len() - at;
+            stream.extend_from_slice(payload.get(known..).unwrap_or_default());
+        }
+        stream
+    }
+}
+
+fn counts(tap: &Tap) -> TapCounts {
+    let interfaces = tap.interfaces().unwrap();
+    interfaces.iter().fold(TapCounts::default(), |mut sum, interface| {
+        let counts = interface.counts;
+        sum.seen += counts.seen;
+        sum.filtered += counts.filtered;
+        sum.taken += counts.taken;
+        sum.cut += counts.cut;
+        sum.lost_full += counts.lost_full;
+        sum.lost_unread += counts.lost_unread;
+        sum.bytes += counts.bytes;
+        sum.bytes_snapped += counts.bytes_snapped;
+        sum
+    })
+}
+
+/// Every packet is accounted for, by the kernel and by what came up.
+fn adds_up(tap: &Tap, seen: &Seen) -> TapCounts {
+    let counts = counts(tap);
+    let TapCounts { filtered, taken, cut, lost_full, lost_unread, .. } = counts;
+    assert_eq!(counts.seen, filtered + taken + cut + lost_full + lost_unread, "{counts:?}");
+    assert_eq!(seen.packets, taken + cut, "{counts:?}");
+    assert_eq!(seen.lost, lost_full + lost_unread, "{counts:?}");
+    counts
+}
+
+/// Sends `there` to a listener that answers with `back`.
+fn exchange(listener: TcpListener, to: SocketAddr, there: &[u8], back: &[u8]) -> u16 {
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut got = vec![0; there.len()];
+            socket.read_exact(&mut got).unwrap();
+            assert!(got == there);
+            socket.write_all(back).unwrap();
+        });
+        let mut socket = TcpStream::connect(to).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        socket.write_all(there).unwrap();
+        let mut got = Vec::new();
+        socket.read_to_end(&mut got).unwrap();
+        assert!(got == back);
+        port
+    })
+}
+
+fn options(interfaces: &[&str], port: u16) -> TapOptions {
+    TapOptions {
+        interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
+        filter: Filter { ports: vec![port], addresses: Vec::new() },
+        ..TapOptions::default()
+    }
+}
+
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn loopback(hook: Hook) {
+    let (listener, address) = listen();
+    let mut tap = Tap::open(&TapOptions { hook, ..options(&["lo"], address.port()) }).unwrap();
+    assert_eq!(tap.interfaces().unwrap()[0].hook, Some(if hook == Hook::Auto { Hook::Tcx } else { hook }));
+    let (there, back) = (pattern(3_000_000), pattern(5_000_001));
+    let port = exchange(listener, address, &there, &back);
+    let seen = Seen::read(&mut tap);
+    let counts = adds_up(&tap, &seen);
+    assert_eq!((counts.cut, seen.lost, seen.truncated), (0, 0, 0));
+    assert_eq!(seen.syns, 2, "each packet of loopback once");
+    assert!(seen.stream(port) == there && seen.stream(address.port()) == back);
+}
+
+#[test]
+fn loopback_is_seen_once_and_whole_by_tcx() {
+    if crate::may_load() {
+        loopback(Hook::Auto);
+    }
+}
+
+#[test]
+fn loopback_is_seen_once_and_whole_by_clsact() {
+    if crate::may_load() {
+        loopback(Hook::Clsact);
+        let left = Command::new("tc").args(["filter", "show", "dev", "lo", "ingress"]).output();
+        assert!(
+            left.is_err() || !String::from_utf8_lossy(&left.unwrap().stdout).contains("h2watch"),
+            "detached on exit"
+        );
+    }
+}
+
+#[test]
+fn a_ring_buffer_far_too_small_says_exactly_what_it_lost() {
+    if !crate::may_load() {
+        return;
+    }
+    let (listener, address) = listen();
+    let mut tap = Tap::open(&TapOptions { buffer: 0, ..options(&["lo"], address.port()) }).unwrap();
+    let (there, back) = (pattern(2_000_000), pattern(2_000_000));
+    // Nobody reads meanwhile.
+    exchange(listener, address, &there, &back);
+    let seen = Seen::read(&mut tap);
+    let counts = adds_up(&tap, &seen);
+    assert!(counts.lost_full > 0 && seen.lost == counts.lost_full, "{counts:?}");
+    assert_eq!(seen.truncated, counts.cut);
+}
+
+#[test]
+fn a_snap_length_cuts_and_counts() {
+    if !crate::may_load() {
+        return;
+    }
+    let (listener, address) = listen();
+    let mut tap = Tap::open(&TapOptions { snap: 96, ..options(&["lo"], address.port()) }).unwrap();
+    let there = pattern(1_000_000);
+    exchange(listener, address, &there, &[]);
+    let seen = Seen::read(&mut tap);
+    let counts = adds_up(&tap, &seen);
+    let payload: usize = seen.segments.values().flat_map(BTreeMap::values).map(Vec::len).sum();
+    assert!(payload as u64 + seen.missing >= there.len() as u64, "the rest is missing: more, where TCP sent again");
+    assert_eq!(counts.bytes_snapped, seen.missing);
+    assert!(seen.truncated > 0);
+}
+
+#[test]
+fn a_flow_has_its_own_snap_length() {
+    if !crate::may_load() {
+        return;
+    }
+    let (listener, address) = listen();
+    let mut tap = Tap::open(&options(&["lo"], address.port())).unwrap();
+    let there = pattern(400_000);
+    let mut socket = TcpStream::connect(address).unwrap();
+    let local = socket.local_addr().unwrap();
+    tap.snap_flow((local, address), 0).unwrap();
+    let reader = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut got = Vec::new();
+        socket.read_to_end(&mut got).unwrap();
+        got.len()
+    });
+    socket.write_all(&there).unwrap();
+    drop(socket);
+    assert_eq!(reader.join().unwrap(), there.len());
+    let seen = Seen::read(&mut tap);
+    adds_up(&tap, &seen);
+    assert!(seen.segments.is_empty());
+    assert!(seen.missing >= there.len() as u64);
+}
+
+/// A network namespace with one end of a veth pair, and a server in it. Removed when dropped.
+struct Lab {
+    server: Child,
+}
+
+const NAMESPACE: &str = "h2w-ebpf";
+const PORT: u16 = 39_443;
+
+fn ip(arguments: &str) -> bool {
+    let words = arguments.split_whitespace();
+    Command::new("ip")
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+impl Lab {
+    fn new() -> Option<Self> {
+        ip(&format!("netns del {NAMESPACE}"));
+        let made = ip(&format!("netns add {NAMESPACE}"))
+            && ip(&format!("link add h2w-ebpf0 type veth peer name h2w-ebpf1 netns {NAMESPACE}"))
+            && ip("addr add 10.213.7.1/24 dev h2w-ebpf0")
+            && ip("link set h2w-ebpf0 up")
+            && ip(&format!("-n {NAMESPACE} addr add 10.213.7.2/24 dev h2w-ebpf1"))
+            && ip(&format!("-n {NAMESPACE} link set h2w-ebpf1 up"));
+        if !made {
+            println!("skipped: cannot make a network namespace");
+            ip(&format!("netns del {NAMESPACE}"));
+            return None;
+        }
+        let server = Command::new("ip")
+            .args(["netns", "exec", NAMESPACE])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "tap::serve", "--include-ignored", "--nocapture"])
+            .env("H2WATCH_TEST_SERVE", PORT.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Some(Self { server })
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        ip(&format!("netns del {NAMESPACE}"));
+    }
+}
+
+/// Not a test: the server inside of the namespace. It sends back what it gets.
+#[test]
+#[ignore = "the server of another test"]
+fn serve() {
+    let Some(port) = std::env::var("H2WATCH_TEST_SERVE").ok().and_then(|port| port.parse::<u16>().ok()) else { return };
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+    for socket in listener.incoming() {
+        let mut socket = socket.unwrap();
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).unwrap();
+        socket.write_all(&bytes).unwrap();
+    }
+}
+
+#[test]
+fn veth_is_seen_once_and_whole() {
+    if !crate::may_load() {
+        return;
+    }
+    let Some(_lab) = Lab::new() else { return };
+    let address = SocketAddr::from(([10, 213, 7, 2], PORT));
+    let connect = || {
+        (0..200).find_map(|_| {
+            thread::sleep(Duration::from_millis(50));
+            TcpStream::connect(address).ok()
+        })
+    };
+    drop(connect().expect("the server listens"));
+    for hook in [Hook::Tcx, Hook::Clsact] {
+        let mut tap = Tap::open(&TapOptions { hook, ..options(&["h2w-ebpf0"], PORT) }).unwrap();
+        let sent = pattern(2_000_000);
+        let mut socket = TcpStream::connect(address).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        socket.write_all(&sent).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut got = Vec::new();
+        socket.read_to_end(&mut got).unwrap();
+        assert!(got == sent);
+        let seen = Seen::read(&mut tap);
+        let counts = adds_up(&tap, &seen);
+        assert_eq!((counts.cut, seen.lost, seen.syns), (0, 0, 2), "{hook:?}");
+        assert!(seen.stream(port) == sent && seen.stream(PORT) == sent);
+    }
+}
