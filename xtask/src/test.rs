@@ -20,6 +20,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("h2load", "nghttp2-client"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("go", "golang-go"),
+    ("mandoc", "mandoc"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// Where libpcap's headers are.
