@@ -5,6 +5,8 @@ mod event;
 mod finding;
 mod histogram;
 mod packet;
+mod plaintext;
+mod process;
 mod request;
 mod servers;
 mod stats;
@@ -23,6 +25,8 @@ pub use finding::{
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
 pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
+pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
+pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};
 pub use stats::{CaseCounts, ConnectionStats, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst};

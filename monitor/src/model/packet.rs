@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::Time;
+use super::{Plaintext, Time};
 
 /// Bytes of a packet: part of something that outlives the run (a mapped file), or a range of the batch's own arena.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub struct PacketBatch<'m> {
     pub arena: Vec<u8>,
     /// Key log text that the source carried (pcapng Decryption Secrets Blocks).
     pub secrets: Vec<Vec<u8>>,
+    /// What plaintext probes saw, in time order. Its bytes are in the arena too.
+    pub plaintext: Vec<Plaintext>,
     /// Packets that the source says it lost here (a full buffer).
     pub lost: u64,
 }
