@@ -4,6 +4,7 @@ mod connection;
 mod event;
 mod finding;
 mod histogram;
+mod owners;
 mod packet;
 mod plaintext;
 mod process;
@@ -24,6 +25,7 @@ pub use finding::{
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
+pub use owners::{Owners, SecretName};
 pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;

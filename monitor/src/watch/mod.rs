@@ -163,7 +163,10 @@ impl Run<'_> {
         let Self { engine, feeds, probed, parts, .. } = self;
         let keys = engine.keys_mut();
         if let Some(probe) = &mut parts.probe {
-            probe.poll(&mut |line| keys.feed(probed, line));
+            probe.poll(&mut |secret| {
+                keys.owner(secret.name, secret.process);
+                keys.feed(probed, secret.line.as_bytes());
+            });
         }
         parts.keylogs.poll(&mut |news| match news {
             KeyLogNews::Bytes { log, name, bytes } => {

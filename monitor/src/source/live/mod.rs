@@ -3,10 +3,11 @@
 #[cfg(feature = "pcap")]
 pub mod pcap;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::SourceError;
-use crate::model::PacketBatch;
+use crate::model::{PacketBatch, Process, SecretName};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,11 +68,22 @@ pub trait LiveSource {
 
 /// Gives keys from the processes that make them.
 pub trait KeyProbe {
-    /// Gives the secrets that came since the last call as lines of a key log, without waiting.
-    fn poll(&mut self, take: &mut dyn FnMut(&[u8]));
+    /// Gives the secrets that came since the last call, without waiting.
+    fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>));
 
     /// How it does.
     fn health(&mut self) -> KeyProbeHealth;
+}
+
+/// A secret that a probe took from a process.
+#[derive(Clone, Copy)]
+pub struct ProbedSecret<'a> {
+    /// The secret as a line of a key log. Wiped when the call is over.
+    pub line: &'a str,
+    /// What names its connection.
+    pub name: SecretName,
+    /// The process that had it.
+    pub process: &'a Arc<Process>,
 }
 
 /// How the probes do. Counts are since the start of the program.
