@@ -137,12 +137,12 @@ fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
 }
 
 #[cfg(feature = "ebpf")]
-fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+pub(super) fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     privileges::check(ProbeTargets::CAPABILITIES)?;
     Ok(Box::new(super::probe::Told::open(targets)?))
 }
 
 #[cfg(not(feature = "ebpf"))]
-fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+pub(super) fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     Err("this build has no key probes: build it with --features ebpf, or use a key log".to_owned())
 }

@@ -16,7 +16,7 @@ use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
-use probe_abi::secret::{Counters, SecretRecord, counter};
+use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
@@ -138,7 +138,8 @@ impl Probe {
                 self.foreign += 1;
             } else if let Some((line, name)) = line::of(&record) {
                 let process = self.processes.facts(record.pid);
-                take(ProbedSecret { line: &line, name, process: &process });
+                let by_transcript = matches!(record.kind, kind::HANDSHAKE | kind::EARLY);
+                take(ProbedSecret { line: &line, name, by_transcript, process: &process });
             } else {
                 self.malformed += 1;
             }
