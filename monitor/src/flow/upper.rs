@@ -164,7 +164,7 @@ impl<'m> Upper<'m> {
         }
         let side = if self.client_is_low.is_some() { self.side(from_low) } else { side };
         let mut teller = teller(&mut self.voice, env.out, env.limits);
-        teller.tell(time, Kind::Gap { by: side, bytes, at });
+        teller.tell(time, Kind::Gap { by: side, bytes: Some(bytes), at });
         teller.unread(bytes);
         match &mut self.stage {
             Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.claims, &mut teller),
@@ -181,7 +181,7 @@ impl<'m> Upper<'m> {
         let low_is_client = *self.client_is_low.get_or_insert_with(|| roles::by_port(&self.key));
         let (low, high) = (FlowKey::address(self.key.low), FlowKey::address(self.key.high));
         let (client, server) = if low_is_client { (low, high) } else { (high, low) };
-        let ends = Box::new(Endpoints { client, server, proxied: self.proxied });
+        let ends = Box::new(Endpoints { client: Some(client), server: Some(server), proxied: self.proxied });
         teller(&mut self.voice, env.out, env.limits).tell(time, Kind::Opened { ends, joined: self.joined });
     }
 

@@ -13,7 +13,7 @@ mod stats;
 mod text;
 mod time;
 
-pub use connection::{ConnectionId, Endpoints, Protocol};
+pub use connection::{ConnectionId, Endpoints, Parties, Protocol};
 pub use event::{
     CloseHow, DarkWhy, Event, Exchange, ExchangeEnd, ExchangeId, GapWhere, GoAwaySeen, HelloSeen, Kind, ResetSeen,
     SecuredSeen,

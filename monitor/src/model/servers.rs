@@ -44,8 +44,9 @@ impl Servers {
         this
     }
 
-    /// The counts of a server: its own, or the shared ones.
-    pub fn slot(&mut self, address: SocketAddr) -> ServerSlot {
+    /// The counts of a server: its own, or the shared ones. One whose address is not known has the shared ones.
+    pub fn slot(&mut self, address: Option<SocketAddr>) -> ServerSlot {
+        let Some(address) = address else { return ServerSlot(usize::MAX) };
         let found = self.named.iter().position(|(known, _)| *known == address);
         ServerSlot(found.unwrap_or_else(|| {
             if self.closed || self.named.len() >= Self::FIRST {
@@ -116,13 +117,13 @@ mod tests {
     fn the_first_stay_and_the_rest_share_one() {
         let mut servers = Servers::default();
         for n in 0..2_000 {
-            let slot = servers.slot(address(n));
+            let slot = servers.slot(Some(address(n)));
             servers.at(slot).requests += 1;
         }
         assert_eq!(servers.named().count(), Servers::FIRST);
         assert!(servers.named().all(|(_, counts)| counts.requests == 1));
         assert_eq!(servers.rest().requests, 2_000 - Servers::FIRST as u64);
-        let slot = servers.slot(address(0));
+        let slot = servers.slot(Some(address(0)));
         servers.at(slot).requests += 1;
         assert_eq!(servers.named().next().map(|(_, counts)| counts.requests), Some(2));
     }
@@ -132,7 +133,7 @@ mod tests {
         let mut servers = Servers::new(&[address(1), address(2), address(1)]);
         assert_eq!(servers.named().count(), 2);
         for n in 1..4 {
-            let slot = servers.slot(address(n));
+            let slot = servers.slot(Some(address(n)));
             servers.at(slot).requests += 1;
         }
         assert_eq!(servers.named().map(|(_, counts)| counts.requests).collect::<Vec<_>>(), [1, 1]);

@@ -135,6 +135,7 @@ impl CloseHow {
             Self::Alert(..) => "alert",
             Self::Reused => "reused",
             Self::Idle => "idle",
+            Self::Freed => "freed",
             Self::Evicted => "evicted",
             Self::InputEnded => "input_ended",
         }

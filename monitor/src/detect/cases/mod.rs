@@ -13,6 +13,8 @@
 //!   refused again, is the same case; at most [`REPEATS`] of them. In any other doubt it is a case of its own: loss may be counted too
 //!   often, never too seldom.
 //! * **Absence.** Where nothing fits that was not refused, the request was given up.
+//! * **Strangers.** Where nothing tells who asks, only identity tells a retry, and nothing was given up: the same request from a client
+//!   that is not known may be anybody's.
 
 mod grouping;
 mod outcome;
@@ -22,7 +24,6 @@ pub(super) use self::grouping::Left;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use super::blind::Blind;
 use super::candidates::{Brief, Candidates};
 use super::connections::{Map, mix};
 use super::identity::Mask;
-use crate::model::{CaseFinding, CaseKind, Edge, Protocol, Request, Time, Why};
+use crate::model::{CaseFinding, CaseKind, Edge, Parties, Protocol, Request, Time, Why};
 
 /// How soon after a reset an edge that repeats a request over HTTP/2 does so. HAProxy's repeats came after 0.1 to 2.8 ms; other visitors'
 /// requests for the same URL after 17 ms and more.
@@ -51,8 +52,7 @@ pub(super) struct Loss {
     /// From when on a retry can come.
     pub(super) time: Time,
     pub(super) kind: CaseKind,
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
+    pub(super) parties: Parties,
     pub(super) request: Option<Arc<Request>>,
     /// Its number among the candidates; 0: it was not seen.
     pub(super) record: u64,
@@ -171,6 +171,8 @@ pub(super) struct Cases {
     edges: Map<(Edge, u64), Time>,
     /// When a request last began whose target could not be read, by asker and shape.
     veiled: Map<(u64, u64), Time>,
+    /// When a client that is not known last asked for a target; at 0: for any.
+    strangers: Map<u64, Time>,
 }
 
 /// What a decision looks at besides the cases.
@@ -194,6 +196,7 @@ impl Cases {
             watched: Map::default(),
             edges: Map::default(),
             veiled: Map::default(),
+            strangers: Map::default(),
         }
     }
 
@@ -349,7 +352,8 @@ impl Cases {
             let waiting: usize = bucket.waiting.iter().map(|(_, queue)| queue.len()).sum();
             waiting + bucket.lanes.iter().map(|lane| lane.open.len()).sum::<usize>()
         };
-        let maps = self.identities.len() + self.watched.len() + self.edges.len() + self.veiled.len();
+        let maps =
+            self.identities.len() + self.watched.len() + self.edges.len() + self.veiled.len() + self.strangers.len();
         maps + self.open.len() + self.timers.len() + self.buckets.values().map(of_bucket).sum::<usize>()
     }
 
@@ -378,8 +382,9 @@ impl Cases {
                 }
             }
         }
-        if self.open.is_empty() && !self.edges.is_empty() {
+        if self.open.is_empty() && !(self.edges.is_empty() && self.strangers.is_empty()) {
             self.edges.clear();
+            self.strangers.clear();
         }
     }
 

@@ -95,7 +95,7 @@ fn families_are_well_named_and_series_differ() {
 fn what_a_scrape_costs() {
     let mut snapshot = full();
     for n in 0..64_u16 {
-        let slot = snapshot.stats.servers.slot(std::net::SocketAddr::from(([192, 0, 2, 1], n)));
+        let slot = snapshot.stats.servers.slot(Some(std::net::SocketAddr::from(([192, 0, 2, 1], n))));
         snapshot.stats.servers.at(slot).requests += 1;
     }
     let series: usize = families(&snapshot).iter().map(|family| family.series.len()).sum();

@@ -75,6 +75,7 @@ pub(super) fn cases(page: &mut Page, stats: &Stats) {
 fn doubt(why: Why) -> &'static str {
     match why {
         Why::InputEnded => "the capture ended before a retry could be ruled out; capture some seconds more",
+        Why::ClientUnknown => "the client's address is not known, so that nobody can say whether it asked again",
         Why::ClientBlind => "the same client had connections that could not be read; see \"Not seen\"",
         Why::Ambiguous => "several later requests fit equally; a request id header at the edge would tell them apart",
         Why::OtherOrigin => "a CDN may have asked another origin; its own log knows",
