@@ -37,6 +37,10 @@ pub struct PlainHeader {
     pub flags: u8,
     /// Zero.
     pub padding: u8,
+    /// Payload of a DATA frame right behind the bytes that was left out on purpose.
+    pub after: u32,
+    /// Zero.
+    pub padding_2: u32,
 }
 
 /// The probed process wrote the bytes.
@@ -88,6 +92,8 @@ impl PlainHeader {
             kind: byte(offset_of!(Self, kind))?,
             flags: byte(offset_of!(Self, flags))?,
             padding: 0,
+            after: word(offset_of!(Self, after))?,
+            padding_2: 0,
         };
         let bytes = record.get(Self::LEN..)?.get(..header.len as usize)?;
         Some((header, bytes))
@@ -129,6 +135,12 @@ impl ConnectionKey {
     pub const fn new(process: u32, object: u64) -> Self {
         Self { object, process, padding: 0 }
     }
+
+    /// As numbers.
+    #[must_use]
+    pub const fn words(self) -> [u64; 2] {
+        [self.object, self.process as u64]
+    }
 }
 
 /// What the kernel keeps of a connection.
@@ -167,7 +179,7 @@ pub struct Stream {
     pub have: u32,
     /// Bytes that it takes to read the current header: nine, and of RST_STREAM and GOAWAY those up to the error code.
     pub want: u32,
-    /// The current payload is that of a DATA frame.
+    /// The current payload is that of a DATA frame: 1, or 2 where the frame ends its stream. 0: it is not.
     pub data: u32,
     /// The current header. Longer than any, for the verifier.
     pub head: [u8; HEAD_ROOM],
@@ -189,6 +201,8 @@ pub struct Walk {
     pub boundary: u64,
     /// Bytes before the next one that go up together, and have not yet.
     pub run: u64,
+    /// Bytes from the next one on that are left out on purpose.
+    pub after: u64,
     /// User space is woken for them.
     pub urgent: u64,
 }
@@ -208,6 +222,35 @@ pub mod state {
     pub const OTHER: u32 = 3;
 }
 
+/// Bytes of a [`Connection`].
+pub const CONNECTION: usize = size_of::<Connection>();
+
+/// Where the directions of a connection stand, as far as the next record would tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// As in the records.
+    pub generation: u64,
+    /// Serial number, offset and skipped bytes of each direction after the last record.
+    pub streams: [(u64, u64, u64); 2],
+}
+
+impl Standing {
+    /// Reads a [`Connection`].
+    #[must_use]
+    pub fn read(bytes: &[u8; CONNECTION]) -> Option<Self> {
+        let long = |at: usize| part(bytes, at).map(u64::from_ne_bytes);
+        let stream = |at: usize| {
+            let serial = long(at + offset_of!(Stream, serial))?;
+            Some((serial, long(at + offset_of!(Stream, offset))?, long(at + offset_of!(Stream, skipped))?))
+        };
+        let first = offset_of!(Connection, streams);
+        Some(Self {
+            generation: long(offset_of!(Connection, generation))?,
+            streams: [stream(first)?, stream(first + size_of::<Stream>())?],
+        })
+    }
+}
+
 impl Stream {
     /// Nothing seen.
     pub const EMPTY: Self = Self {
@@ -221,19 +264,14 @@ impl Stream {
         want: 9,
         data: 0,
         head: [0; HEAD_ROOM],
-        walk: Walk { at: 0, left: 0, raw: 0, boundary: 0, run: 0, urgent: 0 },
+        walk: Walk { at: 0, left: 0, raw: 0, boundary: 0, run: 0, after: 0, urgent: 0 },
     };
 }
 
 impl Connection {
     /// Nothing known.
-    pub const EMPTY: Self = Self {
-        generation: 0,
-        inner_thread: 0,
-        descriptor: -1,
-        flags: 0,
-        streams: [Stream::EMPTY; 2],
-    };
+    pub const EMPTY: Self =
+        Self { generation: 0, inner_thread: 0, descriptor: -1, flags: 0, streams: [Stream::EMPTY; 2] };
 }
 
 /// A call of a probed function that is under way, as its entry left it for its exit.
@@ -246,8 +284,8 @@ pub struct Call {
     pub buffer: u64,
     /// Where the length is written. 0: it is returned.
     pub length: u64,
-    /// [`LOCAL`] or [`PEER`].
-    pub direction: u32,
+    /// One of [`function`].
+    pub function: u32,
     /// Zero.
     pub padding: u32,
 }
@@ -295,8 +333,6 @@ pub mod function {
     pub const DESCRIPTOR: u8 = 10;
     /// `gnutls_record_uncork`: writes what it was given before.
     pub const UNCORK: u8 = 11;
-    /// `gnutls_record_uncork` has done so.
-    pub const UNCORKED: u8 = 12;
 }
 
 /// What steers the probes, by [`config`].
@@ -353,6 +389,27 @@ pub mod counter {
 /// The counters of one processor, by [`counter`].
 pub type Counters = [u64; counter::COUNT];
 
+/// Names a place in a stream where user space knows that a frame begins. The value is its offset.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundaryKey {
+    /// The connection.
+    pub connection: ConnectionKey,
+    /// Which of those that the object served.
+    pub generation: u64,
+    /// [`LOCAL`] or [`PEER`].
+    pub direction: u64,
+}
+
+impl BoundaryKey {
+    /// As numbers.
+    #[must_use]
+    pub const fn words(self) -> [u64; 4] {
+        let [object, process] = self.connection.words();
+        [object, process, self.generation, self.direction]
+    }
+}
+
 /// Error codes that are counted: those of RFC 9113 section 7, and one for every other.
 pub const CODES: usize = 15;
 /// RST_STREAM and GOAWAY frames on one processor, by [`reset_at`].
@@ -374,7 +431,7 @@ mod tests {
 
     #[test]
     fn the_layout_is_what_the_kernel_side_writes() {
-        assert_eq!(PlainHeader::LEN, 64);
+        assert_eq!(PlainHeader::LEN, 72);
         assert_eq!(align_of::<PlainHeader>(), 8);
         let offsets = [
             offset_of!(PlainHeader, time),
@@ -389,10 +446,12 @@ mod tests {
             offset_of!(PlainHeader, direction),
             offset_of!(PlainHeader, kind),
             offset_of!(PlainHeader, flags),
+            offset_of!(PlainHeader, after),
         ];
-        assert_eq!(offsets, [0, 8, 16, 24, 32, 40, 48, 52, 56, 60, 61, 62]);
-        assert_eq!(size_of::<Stream>(), 144);
-        assert_eq!(size_of::<Connection>(), 24 + 2 * 144);
+        assert_eq!(offsets, [0, 8, 16, 24, 32, 40, 48, 52, 56, 60, 61, 62, 64]);
+        assert_eq!(size_of::<Stream>(), 152);
+        assert_eq!(size_of::<Connection>(), 24 + 2 * 152);
+        assert_eq!(size_of::<BoundaryKey>(), 32);
         assert_eq!(size_of::<ConnectionKey>(), 16);
         assert_eq!(size_of::<Call>(), 32);
     }

@@ -67,6 +67,7 @@ pub(super) fn hand_up(run: &Run) -> u64 {
     if run.flags & config::COUNT_ONLY != 0 {
         counts.add::<{ counter::BYTES_LEFT }>(len);
         stream.walk.run = 0;
+        stream.walk.after = 0;
         return 0;
     }
     stream.serial += 1;
@@ -95,6 +96,7 @@ pub(super) fn hand_up(run: &Run) -> u64 {
         }
     }
     stream.walk.run = 0;
+    stream.walk.after = 0;
     stream.walk.urgent = 0;
     0
 }
@@ -123,6 +125,8 @@ fn part<const SLOT: usize>(run: &Run) -> Result<(), Lost> {
         kind: run.kind,
         flags: connection.flags as u8 | unsure,
         padding: 0,
+        after: stream.walk.after as u32,
+        padding_2: 0,
     };
     // SAFETY: the slot has room for the header and is aligned to eight bytes.
     unsafe { place.cast::<PlainHeader>().write(header) };

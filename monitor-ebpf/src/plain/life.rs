@@ -9,7 +9,7 @@ use super::{PLAIN_CONNECTIONS, PLAIN_COUNTERS, Place, WHOLE, connection, hand_up
 pub(super) fn life(ctx: &ProbeContext) {
     let place = Place::new(ctx);
     let Some(flags) = place.wanted() else { return };
-    let id = ConnectionKey::new(place.process(), place.object);
+    let id = place.id();
     match place.function {
         function::FREE | function::CLEAR => end(id, flags),
         function::DESCRIPTOR => {
@@ -17,8 +17,6 @@ pub(super) fn life(ctx: &ProbeContext) {
             // SAFETY: a value of a map, which stays valid while the program runs.
             unsafe { (*connection).descriptor = place.second as i32 };
         }
-        function::UNCORK => inner(id, place.thread),
-        function::UNCORKED => inner(id, 0),
         function::ACCEPT => begin(id, u32::from(flag::SERVER)),
         function::CONNECT => begin(id, u32::from(flag::CLIENT)),
         _ => begin(id, 0),
@@ -33,15 +31,6 @@ fn begin(id: ConnectionKey, role: u32) {
     unsafe { (*connection).flags |= role };
 }
 
-/// The library writes what it was given before, until `thread` is 0 again.
-#[inline(always)]
-fn inner(id: ConnectionKey, thread: u64) {
-    if let Some(connection) = PLAIN_CONNECTIONS.get_ptr_mut(id) {
-        // SAFETY: a value of a map, which stays valid while the program runs.
-        unsafe { (*connection).inner_thread = thread };
-    }
-}
-
 /// The connection is over.
 #[inline(always)]
 fn end(id: ConnectionKey, flags: u32) {
@@ -51,7 +40,10 @@ fn end(id: ConnectionKey, flags: u32) {
             let mut last = hand_up::Run::new(id, connection, counters, flags, direction);
             last.kind = kind::END;
             // SAFETY: a value of a map, which stays valid while the program runs.
-            unsafe { (*last.stream).walk.run = 0 };
+            unsafe {
+                (*last.stream).walk.run = 0;
+                (*last.stream).walk.after = 0;
+            }
             hand_up::hand_up(&last);
         }
     }

@@ -15,7 +15,7 @@ use aya_ebpf::macros::{map, uprobe};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::ProbeContext;
 use probe_abi::plain::{
-    Call, CallKey, Config, Connection, ConnectionKey, Counters, LOCAL, PEER, Resets, config, counter, flag, function,
+    BoundaryKey, Call, CallKey, Config, Connection, ConnectionKey, Counters, LOCAL, PEER, Resets, config, counter, flag, function,
     state,
 };
 
@@ -42,8 +42,7 @@ static PLAIN_CALLS: LruHashMap<CallKey, Call> = LruHashMap::with_max_entries(16_
 #[map]
 static PLAIN_CONNECTIONS: LruHashMap<ConnectionKey, Connection> = LruHashMap::with_max_entries(32_768, 0);
 
-/// Frame boundaries that user space found, as offsets in a stream. The key is that of the connection, with the direction and the
-/// generation of the connection that is meant.
+/// Frame boundaries that user space found, as offsets in a stream.
 #[map]
 static PLAIN_BOUNDARIES: LruHashMap<BoundaryKey, u64> = LruHashMap::with_max_entries(8_192, 0);
 
@@ -114,6 +113,11 @@ impl Place {
     }
 
     #[inline(always)]
+    const fn id(&self) -> ConnectionKey {
+        ConnectionKey::new(self.process(), self.object)
+    }
+
+    #[inline(always)]
     const fn process(&self) -> u32 {
         (self.thread >> 32) as u32
     }
@@ -135,15 +139,16 @@ fn call(ctx: &ProbeContext) {
     if place.wanted().is_none() {
         return;
     }
-    let (direction, length) = match place.function {
-        function::WRITE => (LOCAL, 0),
-        function::WRITE_EX => (LOCAL, place.fourth),
-        function::WRITE_EX2 => (LOCAL, place.fifth),
-        function::READ_EX => (PEER, place.fourth),
-        _ => (PEER, 0),
+    let length = match place.function {
+        function::WRITE_EX | function::READ_EX => place.fourth,
+        function::WRITE_EX2 => place.fifth,
+        _ => 0,
     };
-    let call =
-        Call { object: place.object, buffer: place.second, length, direction: u32::from(direction), padding: 0 };
+    let function = u32::from(place.function);
+    if place.function == function::UNCORK {
+        inner(place.id(), place.thread);
+    }
+    let call = Call { object: place.object, buffer: place.second, length, function, padding: 0 };
     let _ = PLAIN_CALLS.insert(CallKey { thread: place.thread, frame: place.frame }, call, 0);
 }
 
@@ -155,6 +160,12 @@ fn done(ctx: &ProbeContext) {
     // SAFETY: a value of a map, which stays readable while the program runs.
     let call = unsafe { *call };
     let _ = PLAIN_CALLS.remove(key);
+    let id = ConnectionKey::new(place.process(), call.object);
+    let direction = match call.function as u8 {
+        function::WRITE | function::WRITE_EX | function::WRITE_EX2 => LOCAL,
+        function::UNCORK => return inner(id, 0),
+        _ => PEER,
+    };
     let result = place.result as i32;
     if result <= 0 {
         return;
@@ -162,14 +173,23 @@ fn done(ctx: &ProbeContext) {
     let moved = if call.length == 0 { Some(result as u64) } else { user::read::<u64>(call.length) };
     let Some(flags) = PLAIN_CONFIG.get(0).map(|config| config[config::FLAGS]) else { return };
     let Some(counters) = PLAIN_COUNTERS.get_ptr_mut(0) else { return };
-    let id = ConnectionKey::new(place.process(), call.object);
     let Some(connection) = connection(id, state::UNSURE, 0) else { return };
     // SAFETY: a value of a map, which stays readable while the program runs.
     if unsafe { (*connection).inner_thread } == place.thread {
         return;
     }
-    Counts::new(counters).one::<{ counter::CALLS }>();
-    walk::walk(&walk::Moved { id, connection, counters, flags, call, moved });
+    Counts::<{ counter::COUNT }>::new(counters).one::<{ counter::CALLS }>();
+    let run = hand_up::Run::new(id, connection, counters, flags, direction);
+    walk::walk(&run, call.buffer, moved);
+}
+
+/// The library writes what it was given before, in this thread, until that is 0 again.
+#[inline(always)]
+fn inner(id: ConnectionKey, thread: u64) {
+    if let Some(connection) = PLAIN_CONNECTIONS.get_ptr_mut(id) {
+        // SAFETY: a value of a map, which stays valid while the program runs.
+        unsafe { (*connection).inner_thread = thread };
+    }
 }
 
 /// What is kept of a connection; made when there is nothing, its streams in `begin`.
@@ -188,15 +208,6 @@ fn connection(id: ConnectionKey, begin: u32, flags: u32) -> Option<*mut Connecti
         (*made).streams[1].state = begin;
     }
     Some(made)
-}
-
-/// Names a boundary.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct BoundaryKey {
-    id: ConnectionKey,
-    generation: u64,
-    direction: u64,
 }
 
 /// The handshake of the connection was seen.

@@ -2,12 +2,11 @@
 
 use aya_ebpf::helpers::generated::bpf_copy_from_user;
 use probe_abi::plain::{
-    CALL_HEAD, Call, Connection, ConnectionKey, Counters, HEAD_ROOM, MAX_PART, MAX_STEPS, Stream, UNSURE_BYTES, Walk,
-    counter, reset_at, state,
+    BoundaryKey, CALL_HEAD, HEAD_ROOM, MAX_PART, MAX_STEPS, Stream, UNSURE_BYTES, Walk, counter, reset_at, state,
 };
 
 use super::hand_up::{Run, hand_up};
-use super::{BoundaryKey, PLAIN_BOUNDARIES, PLAIN_RESETS};
+use super::{PLAIN_BOUNDARIES, PLAIN_RESETS};
 use crate::count::Counts;
 use crate::{bounds, user};
 
@@ -20,43 +19,41 @@ const DATA: u8 = 0;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 
-/// Bytes that a call moved.
-pub(super) struct Moved {
-    pub(super) id: ConnectionKey,
-    pub(super) connection: *mut Connection,
-    pub(super) counters: *mut Counters,
-    /// Bits of the configuration.
-    pub(super) flags: u32,
-    pub(super) call: Call,
-    /// How many. `None`: that could not be read.
-    pub(super) moved: Option<u64>,
-}
+const END_STREAM: u8 = 1;
+/// The payload is that of a DATA frame which ends its stream.
+const ENDS: u32 = 2;
 
+/// Follows the bytes that a call moved, from `buffer` on. `moved`: how many, where that could be read.
 #[inline(always)]
-pub(super) fn walk(moved: &Moved) {
-    let direction = moved.call.direction as u8;
-    let run = Run::new(moved.id, moved.connection, moved.counters, moved.flags, direction);
+pub(super) fn walk(run: &Run, buffer: u64, moved: Option<u64>) {
     let counts = run.counts();
     let stream = run.stream();
-    let Some(len) = moved.moved else {
+    let Some(len) = moved else {
         // Bytes went by, and nobody knows how many: the next record shows a gap by its number.
         stream.serial += 1;
         return fall_out(stream, &counts);
     };
     counts.add::<{ counter::BYTES }>(len);
-    stream.walk =
-        Walk { at: moved.call.buffer, left: len, raw: u64::from(CALL_HEAD), boundary: u64::MAX, run: 0, urgent: 0 };
+    stream.walk = Walk {
+        at: buffer,
+        left: len,
+        raw: u64::from(CALL_HEAD),
+        boundary: u64::MAX,
+        run: 0,
+        after: 0,
+        urgent: 0,
+    };
     if stream.state == state::UNSURE {
-        unsure(&run);
+        unsure(run);
     }
     for _ in 0..MAX_STEPS {
-        if step(&run) == 0 {
+        if step(run) == 0 {
             break;
         }
     }
     let stream = run.stream();
     if stream.walk.run > 0 {
-        hand_up(&run);
+        hand_up(run);
     }
     let left = stream.walk.left;
     if left > 0 {
@@ -99,29 +96,39 @@ fn step(run: &Run) -> u64 {
         return 0;
     }
     let next = next(stream);
-    let (take, up) = match next {
-        Next::Up(take) => (take, true),
-        Next::Skip(take) => (take, false),
-        Next::Head(take) => (u64::from(take), true),
+    let take = match next {
+        Next::Up(take) => {
+            if stream.walk.run + take > MAX_PART as u64 {
+                hand_up(run);
+            }
+            stream.walk.run += take;
+            take
+        }
+        Next::Head(take) => {
+            if stream.walk.run + u64::from(take) > MAX_PART as u64 {
+                hand_up(run);
+            }
+            if !head(run, take) {
+                fall_out(stream, &run.counts());
+            }
+            stream.walk.run += u64::from(take);
+            u64::from(take)
+        }
+        Next::Skip(take) => {
+            // That a stream has ended is told at once.
+            if stream.walk.run > 0 || stream.left == 0 && stream.data == ENDS {
+                stream.walk.after = take;
+                hand_up(run);
+            }
+            stream.skipped += take;
+            run.counts().add::<{ counter::BYTES_SKIPPED }>(take);
+            take
+        }
         Next::Nothing => return 0,
     };
-    if stream.walk.run > 0 && (!up || stream.walk.run + take > MAX_PART as u64) {
-        hand_up(run);
-    }
-    if let Next::Head(take) = next
-        && !head(run, take)
-    {
-        fall_out(stream, &run.counts());
-    }
     stream.walk.at += take;
     stream.walk.left -= take;
     stream.offset += take;
-    if up {
-        stream.walk.run += take;
-    } else {
-        stream.skipped += take;
-        run.counts().add::<{ counter::BYTES_SKIPPED }>(take);
-    }
     1
 }
 
@@ -200,7 +207,13 @@ fn head(run: &Run, take: u32) -> bool {
         RST_STREAM => stream.want = HEADER + 4,
         GOAWAY => stream.want = HEADER + 8,
         kind => {
-            stream.data = u32::from(kind == DATA);
+            stream.data = if kind != DATA {
+                0
+            } else if head.flags & END_STREAM == 0 {
+                1
+            } else {
+                ENDS
+            };
             return ready(stream, head.len);
         }
     }
@@ -298,7 +311,7 @@ fn unsure(run: &Run) {
     }
     // SAFETY: a value of a map, which stays valid while the program runs.
     let generation = unsafe { (*run.connection).generation };
-    let key = BoundaryKey { id: run.id, generation, direction: u64::from(run.direction) };
+    let key = BoundaryKey { connection: run.id, generation, direction: u64::from(run.direction) };
     if let Some(boundary) = PLAIN_BOUNDARIES.get_ptr(key) {
         // SAFETY: as above.
         let boundary = unsafe { *boundary };
