@@ -19,13 +19,14 @@ pub(super) const OUTCOMES: [(&str, &str); 4] = [
 ];
 
 /// The reasons of an unknown outcome.
-pub(super) const WHYS: [(&str, &str); 6] = [
+pub(super) const WHYS: [(&str, &str); 7] = [
     ("input_ended", "the capture ended before the window did"),
     ("client_blind", "the client had connections that could not be read: the retry may have been there"),
     ("ambiguous", "several requests fit equally: on a busy URL a success may be another visitor's"),
     ("other_origin", "a CDN may have asked another origin"),
     ("request_unseen", "the request could not be read"),
     ("cap", "there were too many cases at once"),
+    ("capture_loss", "the capture lost packets within the window: the retry may have been among them"),
 ];
 
 /// What outcomes rest on.
