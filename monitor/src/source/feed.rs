@@ -141,16 +141,12 @@ impl MappedFeed<'_> {
     }
 
     /// Asks for memory ahead. Where the next header is, the header before it says: one after the other each would be waited for. The
-    /// next few packets are likely to be about as long as the last few, and nothing waits for what is asked for here.
+    /// next few packets are likely to be about as long as the last few.
     #[inline]
     fn ask(&mut self) {
-        /// Bytes of a line of the processor's memory; the headers of a packet take two.
-        const LINE: usize = 64;
         let before = self.lately.get_mut(self.turn).map_or(self.at, |place| std::mem::replace(place, self.at));
         self.turn = (self.turn + 1) % AHEAD;
-        let then = self.at + (self.at - before);
-        let byte = |at: usize| self.bytes.get(at).copied().unwrap_or_default();
-        std::hint::black_box(byte(then) ^ byte(then + LINE));
+        self.mapping.ask(self.at + (self.at - before));
     }
 }
 
