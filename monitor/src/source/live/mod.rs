@@ -7,30 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SourceError;
-use crate::model::{PacketBatch, Process, SecretName};
+use crate::model::{Interest, PacketBatch, Process, SecretName};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PacketSource {
-    /// libpcap where the build has it, the tap where not.
+    /// The tap where it works, libpcap where not.
     #[default]
     Auto,
     /// libpcap.
     Pcap,
     /// Programs at the kernel's traffic control hooks.
     Tap,
-}
-
-impl PacketSource {
-    /// It is the tap, in this build.
-    #[must_use]
-    pub const fn is_tap(self) -> bool {
-        match self {
-            Self::Auto => !cfg!(feature = "pcap"),
-            Self::Pcap => false,
-            Self::Tap => true,
-        }
-    }
 }
 
 /// Which clock stamps the packets of an interface.
@@ -60,6 +48,11 @@ pub trait LiveSource {
     /// How long a packet may stay in the kernel before [`fill`](Self::fill) can see it.
     fn lag(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Whether a flow's payload is read from here on: what nobody reads need not be copied.
+    fn interest(&mut self, interest: &Interest) {
+        let _ = interest;
     }
 
     /// How each interface does.
@@ -114,6 +107,8 @@ pub struct InterfaceHealth {
     pub dropped_kernel: u64,
     /// Packets that the interface or its driver lost.
     pub dropped_interface: u64,
+    /// Bytes of packets that a snap length left out, the source's or that of a flow that nobody reads, where the source counts them.
+    pub snapped_bytes: u64,
     /// Times it was opened again.
     pub reopened: u64,
 }
