@@ -2,6 +2,8 @@
 
 #[path = "ebpf/keys.rs"]
 mod keys;
+#[path = "ebpf/plain.rs"]
+mod plain;
 #[path = "ebpf/programs.rs"]
 mod programs;
 #[path = "ebpf/tap.rs"]

@@ -3,7 +3,7 @@
 use aya::programs::{Program, ProgramError};
 
 use super::SourceError;
-use super::object::{self, MIN_RING, failed};
+use super::object::{self, Sizes, failed};
 
 /// A program that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Tried {
 /// # Errors
 /// When the kernel does not even make their maps.
 pub fn programs() -> Result<Vec<Tried>, SourceError> {
-    let mut ebpf = object::open(MIN_RING, MIN_RING)?;
+    let mut ebpf = object::open(Sizes::default())?;
     let mut tried: Vec<Tried> = Vec::new();
     for (name, program) in ebpf.programs_mut() {
         let problem = load(program).err().map(|error| failed(format!("load {name}"), error).to_string());

@@ -5,6 +5,7 @@ pub mod clock;
 mod control;
 mod desk;
 pub mod history;
+pub mod keylog;
 mod options;
 pub mod privileges;
 mod system;

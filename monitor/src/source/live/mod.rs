@@ -75,6 +75,8 @@ pub struct ProbedSecret<'a> {
     pub line: &'a str,
     /// What names its connection.
     pub name: SecretName,
+    /// The name is that of a transcript: no other program's key log has such a line.
+    pub by_transcript: bool,
     /// The process that had it.
     pub process: &'a Arc<Process>,
 }

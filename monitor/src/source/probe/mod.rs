@@ -16,7 +16,7 @@ use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
-use probe_abi::secret::{Counters, SecretRecord, counter};
+use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
@@ -24,7 +24,7 @@ pub(in crate::source) use elf::functions;
 
 use super::SourceError;
 use super::live::ProbedSecret;
-use super::object::{self, failed, lacks};
+use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
 
 /// How the probes are made.
@@ -104,7 +104,7 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses the programs.
     pub fn open(options: &ProbeOptions) -> Result<Self, SourceError> {
-        let mut ebpf = object::open(0, options.buffer)?;
+        let mut ebpf = object::open(Sizes { secret_ring: options.buffer, ..Sizes::default() })?;
         for name in [Function::OpenSsl, Function::Go].map(program) {
             let program = uprobe(&mut ebpf, name)?;
             program.load().map_err(|error| {
@@ -139,7 +139,8 @@ impl Probe {
                 self.foreign += 1;
             } else if let Some((line, name)) = line::of(&record) {
                 let process = self.processes.facts(record.pid);
-                take(ProbedSecret { line: &line, name, process: &process });
+                let by_transcript = matches!(record.kind, kind::HANDSHAKE | kind::EARLY);
+                take(ProbedSecret { line: &line, name, by_transcript, process: &process });
             } else {
                 self.malformed += 1;
             }
