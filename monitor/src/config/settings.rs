@@ -146,7 +146,8 @@ pub const SETTINGS: &[Setting] = &[
         ""),
     setting!(source "source", Capture, Kind::Word(PacketSource::WORDS), false, "SOURCE", NeedsRestart,
         "What takes packets from the kernel: auto, pcap, tap",
-        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md); `auto` is libpcap where the build has it.",
+        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md). `auto` is the tap where kernel and privileges \
+         allow it, and libpcap where not or where filter, promiscuous or timestamps ask for it; it says which and why.",
         ""),
     setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", Applied,
         "What to capture, in libpcap's filter language",
@@ -183,8 +184,9 @@ pub const SETTINGS: &[Setting] = &[
         "It need not exist yet. Keep it readable by its owner alone. `h2watch explain keylog` says how servers write one.",
         ""),
     setting!(keys "keys", Keys, Kind::Word(KeySource::WORDS), false, "KEYS", NeedsRestart,
-        "Where TLS keys come from beside key logs: none, probe",
-        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md.",
+        "Where TLS keys come from beside key logs: auto, none, probe",
+        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md. `auto` does so \
+         where no key log is named, or a pid, unit or cgroup is, and kernel and privileges allow it; it says whether and why.",
         ""),
     setting!(pid "pid", Keys, Kind::Number, true, "PID", NeedsRestart,
         "Process whose keys the probe takes, with its children",

@@ -20,7 +20,7 @@ use tls_tap::late::Search;
 use crate::detect::{Detector, Settings};
 use crate::flow::FlowCounts;
 use crate::limits::Limits;
-use crate::model::{Event, Finding, PacketBatch, SegmentBatch, Stats, Time, Verdict};
+use crate::model::{Event, Finding, Interest, PacketBatch, SegmentBatch, Stats, Time, Verdict};
 use crate::packet::Decoder;
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
@@ -97,6 +97,8 @@ pub struct Engine<'m> {
     now: Time,
     /// Of a live run: what its search may cost.
     allowance: Option<Allowance>,
+    /// Of a live run: flows whose payload is read no more, or is again, since somebody asked.
+    interests: Vec<Interest>,
 }
 
 impl<'m> Engine<'m> {
@@ -147,7 +149,13 @@ impl<'m> Engine<'m> {
             settled: Time::default(),
             now: Time::default(),
             allowance: None,
+            interests: Vec::new(),
         }
+    }
+
+    /// Flows whose payload is read no more, or is again, since the last call: for a source that can leave payload out.
+    pub fn take_interests(&mut self) -> Vec<Interest> {
+        std::mem::take(&mut self.interests)
     }
 
     /// The keys of the run: what is added reaches the flows with the next packets, or when the run settles.
@@ -269,6 +277,7 @@ impl<'m> Engine<'m> {
             samples.ended.into_iter().for_each(|random| self.keys.ended(random));
             if self.allowance.is_some() {
                 samples.gone.into_iter().for_each(|token| self.search.remove_flow(token));
+                self.interests.extend(samples.interests);
             }
             for (token, side, samples) in samples.flows {
                 self.shards.insert(token, shard);

@@ -19,6 +19,8 @@ pub struct Options {
     pub capture: CaptureOptions,
     /// Keys are taken from the processes that make them.
     pub probe: Option<ProbeTargets>,
+    /// Whether they are was left open: they may be taken where that works.
+    pub keys_left_open: bool,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
     /// Where metrics and the status page are served; empty: nowhere.
@@ -98,11 +100,21 @@ impl CaptureOptions {
         PacketFilter { expression: self.filter.clone(), ports: self.ports.clone() }
     }
 
-    /// What it takes to open the capture, also again.
+    /// What it takes to open the capture, also again; where the source is left open, the least with which one may do.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
+        self.capabilities_of(match self.source {
+            PacketSource::Auto if cfg!(feature = "pcap") => PacketSource::Pcap,
+            PacketSource::Auto => PacketSource::Tap,
+            named => named,
+        })
+    }
+
+    /// What it takes to open the capture by this source.
+    #[must_use]
+    pub fn capabilities_of(&self, source: PacketSource) -> Vec<Capability> {
         match self.timestamps {
-            _ if self.source.is_tap() => {
+            _ if source == PacketSource::Tap => {
                 vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
             }
             Timestamps::Host => vec![Capability::CAP_NET_RAW],
@@ -153,6 +165,7 @@ impl Default for Options {
         Self {
             capture: CaptureOptions::default(),
             probe: None,
+            keys_left_open: false,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],
             web_config: None,
