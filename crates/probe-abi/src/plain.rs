@@ -321,7 +321,7 @@ pub mod function {
     pub const WRITE_EX2: u8 = 4;
     /// `SSL_free`, `gnutls_deinit`: the connection is over.
     pub const FREE: u8 = 5;
-    /// `SSL_clear`: the connection is over, and the object serves another.
+    /// `SSL_clear`: the connection, if there was one, is over, and the object serves another.
     pub const CLEAR: u8 = 6;
     /// `SSL_set_accept_state`, `SSL_accept`: a handshake as server begins.
     pub const ACCEPT: u8 = 7;
