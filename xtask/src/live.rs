@@ -39,14 +39,13 @@ fn origin(wanted: Option<OriginKind>) -> Result<OriginKind, String> {
     }
 }
 
-fn build() -> Result<(), String> {
+fn build() -> Result<PathBuf, String> {
     let mut cargo = Command::new("cargo");
     let built = cargo.args(["build", "--release", "--package", "h2watch", "--features", "pcap"]).status();
     if !built.is_ok_and(|status| status.success()) {
         return Err("cargo build --release --features pcap failed (it needs libpcap)".to_owned());
     }
-    program::use_built(PathBuf::from("target/release/h2watch"));
-    Ok(())
+    Ok(PathBuf::from("target/release/h2watch"))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -56,7 +55,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         );
     }
     let kind = origin(arguments.origin)?;
-    build()?;
+    let program = arguments.program.clone().map_or_else(build, Ok)?;
+    program::use_built(program);
     let sources: Vec<Beside> = arguments.sources.iter().copied().filter(Beside::is_usable).collect();
     let lab = Lab::start(&[kind], &[])?;
     let mut runs: Vec<Run> = Vec::new();
