@@ -2,7 +2,6 @@
 
 use super::{Exit, auto, complain};
 use crate::config::{Changes, Reloader};
-use crate::detect::Settings;
 use crate::engine::Plan;
 use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
@@ -22,6 +21,10 @@ impl Reload for Reloader {
             Err(error) => complain(error),
         }
         changes
+    }
+
+    fn refused(&mut self, names: &[&str]) {
+        Self::refused(self, names);
     }
 }
 
@@ -65,11 +68,7 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
     for address in server.addresses() {
         complain(&format!("metrics and status page on {scheme}://{address}/"));
     }
-    let plan = Plan {
-        threads: options.threads,
-        settings: Settings { window: options.window, servers: options.servers.clone() },
-        limits: options.limits.clone(),
-    };
+    let plan = Plan { threads: options.threads, settings: options.detect(), limits: options.limits.clone() };
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut keylogs,

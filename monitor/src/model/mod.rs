@@ -27,7 +27,7 @@ pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
 pub use owners::{Owners, SecretName};
 pub use packet::{
-    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported,
+    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, hull, link_supported,
 };
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
