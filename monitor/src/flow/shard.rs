@@ -5,13 +5,15 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use tls_tap::{KeyStore, late};
+use zeroize::Zeroizing;
 
 use super::Events;
 use super::connection::{Connection, Life};
 use super::table::{List, State, Table};
+use super::tls::Beside;
 use super::upper::Env;
 use crate::limits::Limits;
-use crate::model::{CloseHow, ConnectionId, Segment, TcpFlags, Time};
+use crate::model::{CloseHow, ConnectionId, Interest, Owners, Segment, TcpFlags, Time};
 
 /// Flows of one shard: segments in, events out.
 #[derive(Debug)]
@@ -26,7 +28,8 @@ pub struct Shard<'m> {
     sampled: HashMap<u64, u32, FixedState>,
     /// Flows that may have samples to hand out.
     blind: Vec<(u32, ConnectionId)>,
-    claims: Vec<[u8; 32]>,
+    beside: Beside,
+    interests: Vec<Interest>,
     /// Client randoms of flows that are closed, and names of closed flows whose samples were handed out.
     ended: Vec<[u8; 32]>,
     gone: Vec<u64>,
@@ -158,6 +161,8 @@ pub struct Samples {
     pub ended: Vec<[u8; 32]>,
     /// Tokens of flows that are over: they need not be searched.
     pub gone: Vec<u64>,
+    /// Flows whose payload is read no more, or is again.
+    pub interests: Vec<Interest>,
 }
 
 /// Adds to or takes from a total.
@@ -177,7 +182,8 @@ impl<'m> Shard<'m> {
             wanted: HashMap::default(),
             sampled: HashMap::default(),
             blind: Vec::new(),
-            claims: Vec::new(),
+            beside: Beside::default(),
+            interests: Vec::new(),
             ended: Vec::new(),
             gone: Vec::new(),
             waiting: Queue::default(),
@@ -206,6 +212,21 @@ impl<'m> Shard<'m> {
                 self.retry(at, id, out);
             }
         }
+    }
+
+    /// Who had the secrets that come with the next keys.
+    pub fn owners(&mut self, owners: Arc<Owners>) {
+        self.beside.owners = owners;
+    }
+
+    /// From now on, keeps the secrets that follow from those known by their transcript, until they are taken.
+    pub fn follow(&mut self) {
+        self.beside.followed.get_or_insert_default();
+    }
+
+    /// The secrets that followed since the last call, as lines of a key log.
+    pub fn take_followed(&mut self) -> Vec<Zeroizing<String>> {
+        self.beside.followed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn retry(&mut self, at: u32, id: ConnectionId, out: &mut Events) {
@@ -267,7 +288,12 @@ impl<'m> Shard<'m> {
         }
         self.table.touch(at, segment.time);
         let mut life = Life::Open;
-        self.with(at, id, out, |connection, env| life = connection.segment(segment, chunk, env));
+        let mut interest = None;
+        self.with(at, id, out, |connection, env| {
+            life = connection.segment(segment, chunk, env);
+            interest = connection.upper().take_interest(segment.missing > 0);
+        });
+        self.interests.extend(interest.map(|payload| Interest { key: segment.key, payload }));
         if life == Life::Ended {
             self.close(at, segment.time, CloseHow::InputEnded, true, out);
         }
@@ -330,9 +356,10 @@ impl<'m> Shard<'m> {
     pub fn samples(&mut self) -> Samples {
         let mut samples = Samples {
             flows: Vec::new(),
-            claims: std::mem::take(&mut self.claims),
+            claims: std::mem::take(&mut self.beside.claims),
             ended: std::mem::take(&mut self.ended),
             gone: std::mem::take(&mut self.gone),
+            interests: std::mem::take(&mut self.interests),
         };
         for (at, id) in std::mem::take(&mut self.blind) {
             let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { continue };
@@ -416,7 +443,7 @@ impl<'m> Shard<'m> {
             self.touched.push(at);
         }
         let (waited, held) = (connection.waiting(), connection.upper().held());
-        let mut env = Env { out, limits: &self.limits, keys: &self.keys, claims: &mut self.claims };
+        let mut env = Env { out, limits: &self.limits, keys: &self.keys, beside: &mut self.beside };
         run(connection, &mut env);
         let (waits, holds) = (connection.waiting(), connection.upper().held());
         if let Some(tls) = connection.upper().tls() {

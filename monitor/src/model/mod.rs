@@ -4,6 +4,7 @@ mod connection;
 mod event;
 mod finding;
 mod histogram;
+mod owners;
 mod packet;
 mod plaintext;
 mod process;
@@ -24,7 +25,10 @@ pub use finding::{
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
-pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
+pub use owners::{Owners, SecretName};
+pub use packet::{
+    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, hull, link_supported,
+};
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
