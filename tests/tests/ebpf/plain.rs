@@ -525,6 +525,45 @@ fn plain_gnutls_and_http1() {
     adds_up(&plain);
 }
 
+#[test]
+fn plain_haproxy_by_the_system_calls_inside_of_its_calls() {
+    if !have("plain_haproxy_by_the_system_calls_inside_of_its_calls", &["haproxy", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = "cat cert.pem key.pem > both.pem && cat > haproxy.cfg <<END
+defaults
+  mode http
+  timeout client 60s
+frontend here
+  bind 127.0.0.1:$PORT ssl crt both.pem alpn h2
+  http-request return status 200 content-type text/plain string hello
+END
+exec haproxy -db -f haproxy.cfg";
+    let server = serve(server, folder.path(), port);
+    let mut plain = probe(&server, PlainOptions::default());
+    let mut client = Client::connect(port);
+    let address = client.address;
+    let mut taken = Taken::default();
+    // The first records of the connection start the search, which later calls end.
+    let found = |taken: &Taken| taken.0.values().any(|seen| seen.ends.is_some_and(|(_, peer)| peer == address));
+    let start = Instant::now();
+    let mut batch = PacketBatch::default();
+    while !found(&taken) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", plain.counts());
+        client.ask("/", &[]);
+        plain.fill(&mut batch, Duration::from_millis(50)).unwrap();
+        taken.take(&batch);
+    }
+    let (sent, received) = client.close();
+    taken.until(&mut plain, Taken::closed);
+    let seen = taken.one();
+    agrees(seen, &sent, &received);
+    assert_eq!(seen.ends, Some((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), address)));
+    adds_up(&plain);
+}
+
 /// Runs a program under a filter that kills it for the system calls by which return probes work (`uretprobe`, `uprobe`), and for every
 /// newer one.
 const SECCOMP: &str = "import ctypes, os, struct, sys

@@ -22,6 +22,37 @@ pub(super) struct Streams {
     pub(super) counts: StreamCounts,
 }
 
+/// How long the socket of a connection is looked for, nanoseconds.
+const SEARCH: u64 = 5_000_000_000;
+
+/// Processes whose calls of the TLS library hold no system calls for sockets: the library works in memory there.
+#[derive(Debug, Default)]
+pub(super) struct Hopeless(HashMap<u32, u32>);
+
+impl Hopeless {
+    /// Connections of a process whose sockets were looked for in vain, before it is left alone.
+    const ENOUGH: u32 = 8;
+    /// Most processes that are remembered.
+    const MOST: usize = 4_096;
+
+    fn missed(&mut self, process: u32) {
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        let count = self.0.entry(process).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A socket of the process was found.
+    pub(super) fn found(&mut self, process: u32) {
+        self.0.remove(&process);
+    }
+
+    fn is(&self, process: u32) -> bool {
+        self.0.get(&process).is_some_and(|count| *count >= Self::ENOUGH)
+    }
+}
+
 /// What became of the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StreamCounts {
@@ -44,6 +75,8 @@ struct Known {
     descriptor: i32,
     /// Its addresses were told, or cannot be.
     addressed: bool,
+    /// Its socket is looked for until then.
+    search: Time,
     /// Its place in the order.
     last: u64,
     streams: [Stream; 2],
@@ -109,7 +142,8 @@ impl Streams {
         let known = self.known.get_mut(&key)?;
         known.last = last;
         if header.descriptor >= 0 && known.descriptor < 0 {
-            known.descriptor = header.descriptor;
+            // Even when the search was given up.
+            (known.descriptor, known.addressed) = (header.descriptor, false);
         }
         let by = if header.direction == PEER { Writer::Peer } else { Writer::Local };
         let stream = match &mut known.streams {
@@ -192,6 +226,21 @@ impl Streams {
         self.order.values().copied().collect()
     }
 
+    /// Whether a connection's socket is to be looked for in the system calls of its process. `hopeless`: processes that are known to read
+    /// and write their sockets elsewhere.
+    pub(super) fn searches(&mut self, now: Time, hopeless: &mut Hopeless) -> bool {
+        let mut any = false;
+        for (key, known) in self.known.iter_mut().filter(|(_, known)| !known.addressed && known.descriptor < 0) {
+            if now >= known.search {
+                known.addressed = true;
+                hopeless.missed(key.process);
+            } else {
+                any |= !hopeless.is(key.process);
+            }
+        }
+        any
+    }
+
     /// Connections whose addresses can be asked for.
     pub(super) fn sockets(&self) -> Vec<Socket> {
         let unknown = self.known.iter().filter(|(_, known)| !known.addressed && known.descriptor >= 0);
@@ -244,6 +293,7 @@ impl Streams {
             generation: header.generation,
             descriptor: -1,
             addressed: false,
+            search: Time(time.0.saturating_add(SEARCH)),
             last: 0,
             streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
         };
@@ -450,6 +500,25 @@ mod tests {
         let mut batch = PacketBatch::default();
         streams.catch_up(key, None, &mut batch);
         assert_eq!(words(&batch), ["1 closed"]);
+    }
+
+    #[test]
+    fn sockets_are_looked_for_for_a_while() {
+        let mut streams = Streams::new(100);
+        let mut hopeless = Hopeless::default();
+        for object in 1..=u64::from(Hopeless::ENOUGH) {
+            run(&mut streams, &[(PlainHeader { object, time: 0, ..header(1, 0, 0, 1) }, &[0][..])]);
+        }
+        assert!(streams.searches(Time(SEARCH - 1), &mut hopeless));
+        assert!(!streams.searches(Time(SEARCH), &mut hopeless));
+        let late = PlainHeader { object: 99, time: SEARCH, ..header(1, 0, 0, 1) };
+        run(&mut streams, &[(late, &[0])]);
+        assert!(!streams.searches(Time(SEARCH + 1), &mut hopeless), "never found in this process");
+        hopeless.found(7);
+        assert!(streams.searches(Time(SEARCH + 1), &mut hopeless));
+        run(&mut streams, &[(PlainHeader { descriptor: 4, ..PlainHeader { object: 99, ..header(2, 1, 0, 1) } }, &[0])]);
+        assert!(!streams.searches(Time(SEARCH + 1), &mut hopeless));
+        assert_eq!(streams.sockets().len(), 1);
     }
 
     #[test]
