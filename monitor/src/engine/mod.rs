@@ -179,9 +179,16 @@ impl<'m> Engine<'m> {
         for text in packets.secrets.drain(..) {
             self.keys.block(&text);
         }
-        if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
-            let (start, end) = self.span.unwrap_or((first.time, last.time));
-            self.span = Some((start.min(first.time), end.max(last.time)));
+        let times = [
+            packets.packets.first().map(|packet| packet.time),
+            packets.packets.last().map(|packet| packet.time),
+            packets.plaintext.first().map(|plaintext| plaintext.time),
+            packets.plaintext.last().map(|plaintext| plaintext.time),
+        ];
+        let known = || times.into_iter().flatten();
+        if let (Some(first), Some(last)) = (known().min(), known().max()) {
+            let (start, end) = self.span.unwrap_or((first, last));
+            self.span = Some((start.min(first), end.max(last)));
             // The verdict tells packets without connections from no packets at all.
             self.detector.stats_mut().span = self.span;
             let mut segments = self.spare.pop().unwrap_or_default();

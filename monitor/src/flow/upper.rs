@@ -111,10 +111,6 @@ impl<'m> Upper<'m> {
         }
     }
 
-    pub(crate) const fn voice(&self) -> &Voice {
-        &self.voice
-    }
-
     pub(crate) const fn voice_mut(&mut self) -> &mut Voice {
         &mut self.voice
     }

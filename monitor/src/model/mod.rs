@@ -24,7 +24,9 @@ pub use finding::{
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
-pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
+pub use packet::{
+    Bytes, FlowKey, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, link_supported,
+};
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
