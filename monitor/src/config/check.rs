@@ -38,7 +38,11 @@ impl Values {
                 immediate: self.immediate,
                 timestamps: self.timestamps,
             },
-            probe: (self.keys == KeySource::Probe).then(|| ProbeTargets { pids: self.pid.clone() }),
+            probe: (self.keys == KeySource::Probe).then(|| ProbeTargets {
+                pids: self.pid.clone(),
+                units: self.unit.clone(),
+                cgroups: self.cgroup.clone(),
+            }),
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),
             web_config: self.web_config.clone(),
@@ -130,6 +134,8 @@ impl Check<'_> {
             ("server", repeated(&values.server)),
             ("port", repeated(&values.port)),
             ("pid", repeated(&values.pid)),
+            ("unit", repeated(&values.unit)),
+            ("cgroup", repeated(&values.cgroup)),
             ("events", repeated(&events)),
         ] {
             if twice {
@@ -190,8 +196,21 @@ impl Check<'_> {
         if values.port.contains(&0) {
             self.wrong("port", "0 is no port: leave it out");
         }
-        if !values.pid.is_empty() && values.keys != KeySource::Probe {
-            self.wrong("pid", "names whose keys the probe takes: write keys probe, or leave it out");
+        let named =
+            [("pid", values.pid.is_empty()), ("unit", values.unit.is_empty()), ("cgroup", values.cgroup.is_empty())];
+        for (name, _) in named.into_iter().filter(|(_, empty)| !empty && values.keys != KeySource::Probe) {
+            self.wrong(name, "names whose keys the probe takes: write keys probe, or leave it out");
+        }
+        if values.all {
+            if values.keys != KeySource::Probe {
+                self.wrong("all", "is for the probe: write keys probe, or leave it out");
+            }
+            for (name, _) in named.into_iter().filter(|(_, empty)| !empty) {
+                self.wrong(
+                    name,
+                    format!("all ({}) takes every process: leave one of them out", self.loaded.origin("all")),
+                );
+            }
         }
     }
 

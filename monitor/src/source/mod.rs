@@ -18,6 +18,7 @@ mod pcapng;
 mod prescan;
 #[cfg(feature = "ebpf")]
 pub mod probe;
+pub mod processes;
 mod step;
 #[cfg(feature = "ebpf")]
 pub mod tap;

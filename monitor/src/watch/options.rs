@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
 use crate::source::live::{PacketSource, Timestamps};
+use crate::source::processes::{Target, Whose};
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
@@ -42,11 +43,25 @@ pub struct Options {
 /// Whose keys are taken from their processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProbeTargets {
-    /// These processes and their children; empty: every process.
+    /// These processes and their children.
     pub pids: Vec<u32>,
+    /// What runs in these systemd units.
+    pub units: Vec<String>,
+    /// What runs in these control groups or containers.
+    pub cgroups: Vec<String>,
 }
 
 impl ProbeTargets {
+    /// The processes that are meant: every one, where nothing is named.
+    #[must_use]
+    pub fn whose(&self) -> Whose {
+        let pids = self.pids.iter().copied().map(Target::Pid);
+        let units = self.units.iter().cloned().map(Target::Unit);
+        let cgroups = self.cgroups.iter().cloned().map(Target::Cgroup);
+        let targets: Vec<Target> = pids.chain(units).chain(cgroups).collect();
+        if targets.is_empty() { Whose::All } else { Whose::Targets(targets) }
+    }
+
     /// What it takes to load programs for the kernel, and to read files and memory maps of processes of others.
     pub const CAPABILITIES: &[Capability] =
         &[Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use h2watch::model::PacketBatch;
 use h2watch::source::live::LiveSource;
-use h2watch::source::probe::{Probe, ProbeCounts, ProbeOptions, Whose};
+use h2watch::source::probe::{Probe, ProbeCounts, ProbeOptions};
+use h2watch::source::processes::{Target, Whose};
 use h2watch::source::tap::{Filter, Tap, TapOptions};
 use h2watch_tests::{captures, program};
 
@@ -102,9 +103,9 @@ fn catch(server: &str, client: &str) -> Caught {
     let server = serve(server, place, port);
     let filter = Filter { ports: vec![port], addresses: Vec::new() };
     let mut tap = Tap::open(&TapOptions { interfaces: vec!["lo".into()], filter, ..TapOptions::default() }).unwrap();
-    let whose = Whose::Processes(vec![server.0.id()]);
+    let whose = Whose::Targets(vec![Target::Pid(server.0.id())]);
     let mut probe = Probe::open(&ProbeOptions { whose, ..ProbeOptions::default() }).unwrap();
-    assert!(!probe.probed().is_empty(), "the server's library was found");
+    assert!(probe.probed().next().is_some(), "the server's library was found");
     for probed in probe.probed() {
         assert_eq!(probed.problem, None, "{probed:?}");
     }
