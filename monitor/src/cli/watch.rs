@@ -8,9 +8,11 @@ use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
 use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::{KeyProbe, LiveSource};
+use crate::source::live::{Beside, KeyProbe, LiveSource, PacketSource};
 use crate::watch::privileges::{self, Needs};
-use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, ProbeTargets, Reload, Snapshot};
+use crate::watch::{
+    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot,
+};
 use crate::web::Bound;
 
 impl Reload for Reloader {
@@ -40,7 +42,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
     let user = options.user.as_deref().map(privileges::find_user).transpose()?;
-    let mut source = open(&options.capture)?;
+    let mut source = sources(options)?;
     let probe = options.probe.as_ref().map(open_probe).transpose()?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
     let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
@@ -87,6 +89,18 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
         return Err(error.to_string());
     }
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
+}
+
+/// Opens everything that is read.
+fn sources(options: &Options) -> Result<Box<dyn LiveSource>, String> {
+    let packets = options.capture.source != PacketSource::Off;
+    let packets = packets.then(|| open(&options.capture)).transpose()?;
+    let plaintext = options.plaintext.as_ref().map(open_plaintext).transpose()?;
+    match (packets, plaintext) {
+        (Some(packets), Some(plaintext)) => Ok(Box::new(Beside::new(packets, plaintext))),
+        (Some(one), None) | (None, Some(one)) => Ok(one),
+        (None, None) => Err("nothing is read: set source".to_owned()),
+    }
 }
 
 /// Opens what takes packets from the kernel.
@@ -145,4 +159,15 @@ fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
 #[cfg(not(feature = "ebpf"))]
 fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     Err("this build has no key probes: build it with --features ebpf, or use a key log".to_owned())
+}
+
+#[cfg(feature = "ebpf")]
+fn open_plaintext(options: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+    privileges::check(ProbeTargets::CAPABILITIES)?;
+    Err(format!("plaintext of {:?} cannot be taken yet", options.targets))
+}
+
+#[cfg(not(feature = "ebpf"))]
+fn open_plaintext(_: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+    Err("this build has no plaintext probes: build it with --features ebpf, or read packets".to_owned())
 }

@@ -7,6 +7,7 @@
 mod keys;
 mod lifetime;
 mod merge;
+mod once;
 mod recent;
 mod waiting;
 mod workers;
@@ -25,6 +26,7 @@ use crate::packet::Decoder;
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
 use lifetime::Allowance;
+use once::Once;
 use recent::Recent;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
@@ -96,6 +98,8 @@ pub struct Engine<'m> {
     settled: Time,
     /// The latest time that is known.
     now: Time,
+    /// Sees to it that a connection which comes as packets and as plaintext is counted once.
+    once: Once,
     /// Of a live run: what its search may cost.
     allowance: Option<Allowance>,
 }
@@ -148,8 +152,14 @@ impl<'m> Engine<'m> {
             reached: None,
             settled: Time::default(),
             now: Time::default(),
+            once: Once::default(),
             allowance: None,
         }
+    }
+
+    /// Packets and plaintext come of the same connections: each is counted once, by its packets where they can be read.
+    pub const fn count_once(&mut self) {
+        self.once.watch();
     }
 
     /// The keys of the run: what is added reaches the flows with the next packets, or when the run settles.
@@ -277,8 +287,11 @@ impl<'m> Engine<'m> {
     }
 
     fn hear(&mut self, event: Event, listener: &mut dyn Listener) {
-        listener.event(&event);
-        self.detector.event(event, &mut self.findings);
+        let Self { once, detector, findings, .. } = self;
+        once.event(event, &mut |event| {
+            listener.event(&event);
+            detector.event(event, findings);
+        });
     }
 
     fn decide(&mut self, now: Option<Time>, listener: &mut dyn Listener) {
@@ -343,6 +356,7 @@ impl<'m> Engine<'m> {
         stats.packets = self.decoder.counts().clone();
         stats.span = self.span;
         stats.input.lost = self.lost;
+        stats.connections.plaintext = self.once.uses().clone();
         self.keys.count(&mut stats.keys);
         stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();

@@ -4,6 +4,7 @@ mod connection;
 mod event;
 mod finding;
 mod histogram;
+mod kernel;
 mod packet;
 mod plaintext;
 mod process;
@@ -24,6 +25,7 @@ pub use finding::{
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
+pub use kernel::{KernelFrame, KernelResets};
 pub use packet::{
     Bytes, FlowKey, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, link_supported,
 };
@@ -31,7 +33,9 @@ pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};
-pub use stats::{CaseCounts, ConnectionStats, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst};
+pub use stats::{
+    CaseCounts, ConnectionStats, InputStats, KeyStats, PlaintextUse, Stats, Timeline, Unsure, Verdict, Worst,
+};
 pub use text::Text;
 pub use time::Time;
 pub use tls_tap::Dark as TlsDark;

@@ -18,6 +18,8 @@ pub struct Options {
     pub capture: CaptureOptions,
     /// Keys are taken from the processes that make them.
     pub probe: Option<ProbeTargets>,
+    /// Plaintext is taken from the processes that encrypt it.
+    pub plaintext: Option<PlaintextOptions>,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
     /// Where metrics and the status page are served; empty: nowhere.
@@ -40,7 +42,18 @@ pub struct Options {
     pub summary: sink::Options,
 }
 
-/// Whose keys are taken from their processes.
+/// What plaintext is taken from processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaintextOptions {
+    /// Whose.
+    pub targets: ProbeTargets,
+    /// Resets are counted in the kernel, by code, and nothing is handed up.
+    pub kernel_only: bool,
+    /// The kernel's buffer, in bytes.
+    pub buffer: usize,
+}
+
+/// Whose keys or plaintext are taken from their processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProbeTargets {
     /// These processes and their children.
@@ -95,6 +108,7 @@ impl CaptureOptions {
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
         match self.timestamps {
+            _ if self.source == PacketSource::Off => Vec::new(),
             _ if self.source.is_tap() => {
                 vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
             }
@@ -112,7 +126,7 @@ impl Options {
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
         let mut needed = self.capture.capabilities();
-        if self.probe.is_some() {
+        if self.probe.is_some() || self.plaintext.is_some() {
             needed.extend(ProbeTargets::CAPABILITIES);
         }
         needed
@@ -140,6 +154,7 @@ impl Default for Options {
         Self {
             capture: CaptureOptions::default(),
             probe: None,
+            plaintext: None,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],
             web_config: None,

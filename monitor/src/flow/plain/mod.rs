@@ -134,7 +134,8 @@ impl Flow {
     /// Tells of the connection, once.
     fn tell(&mut self, time: Time, teller: &mut Teller<'_>) {
         if !std::mem::replace(&mut self.told, true) {
-            teller.tell(time, Kind::Opened { ends: Box::new(self.endpoints()), joined: self.joined });
+            let ends = Box::new(self.endpoints());
+            teller.tell(time, Kind::Opened { ends, joined: self.joined, plaintext: true });
             if let Some(process) = &self.process {
                 teller.tell(time, Kind::Process(Arc::clone(process)));
             }

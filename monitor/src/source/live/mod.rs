@@ -1,12 +1,15 @@
 //! Live sources: packets as they come.
 
+mod beside;
 #[cfg(feature = "pcap")]
 pub mod pcap;
 
 use std::time::Duration;
 
+pub use beside::Beside;
+
 use super::SourceError;
-use crate::model::PacketBatch;
+use crate::model::{KernelResets, PacketBatch};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum PacketSource {
     Pcap,
     /// Programs at the kernel's traffic control hooks.
     Tap,
+    /// No packets: plaintext alone.
+    Off,
 }
 
 impl PacketSource {
@@ -26,7 +31,7 @@ impl PacketSource {
     pub const fn is_tap(self) -> bool {
         match self {
             Self::Auto => !cfg!(feature = "pcap"),
-            Self::Pcap => false,
+            Self::Pcap | Self::Off => false,
             Self::Tap => true,
         }
     }
@@ -63,6 +68,16 @@ pub trait LiveSource {
 
     /// How each interface does.
     fn health(&mut self) -> Vec<InterfaceHealth>;
+
+    /// It gives packets and plaintext, so that one connection may come as both.
+    fn gives_both(&self) -> bool {
+        false
+    }
+
+    /// Resets that programs in the kernel have counted themselves since the start; `None`: they count none.
+    fn kernel_resets(&mut self) -> Option<KernelResets> {
+        None
+    }
 }
 
 /// Gives keys from the processes that make them.
@@ -90,7 +105,7 @@ pub struct KeyProbeHealth {
 pub struct InterfaceHealth {
     /// Its name.
     pub name: String,
-    /// What reads it: `pcap` or `tap`.
+    /// What reads it: `pcap`, `tap`, or `plaintext` for the probes that take it from processes.
     pub kind: &'static str,
     /// It is being read.
     pub up: bool,
