@@ -27,8 +27,9 @@ pub(crate) fn equal(a: u64, b: u64) -> u64 {
     opaque(differ).wrapping_sub(1)
 }
 
+/// `value`, of which the compiler knows nothing.
 #[inline(always)]
-fn opaque(mut value: u64) -> u64 {
+pub(crate) fn opaque(mut value: u64) -> u64 {
     // SAFETY: no instruction at all.
     unsafe { asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
     value

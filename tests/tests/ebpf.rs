@@ -2,6 +2,8 @@
 
 #[path = "ebpf/keys.rs"]
 mod keys;
+#[path = "ebpf/plain.rs"]
+mod plain;
 #[path = "ebpf/tap.rs"]
 mod tap;
 #[path = "ebpf/watch.rs"]

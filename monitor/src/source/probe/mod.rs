@@ -22,7 +22,7 @@ use zeroize::Zeroize;
 pub use elf::Function;
 
 use super::SourceError;
-use super::object::{self, failed, lacks};
+use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
 
 /// How the probes are made.
@@ -102,7 +102,7 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses the programs.
     pub fn open(options: &ProbeOptions) -> Result<Self, SourceError> {
-        let mut ebpf = object::open(0, options.buffer)?;
+        let mut ebpf = object::open(Sizes { secret_ring: options.buffer, ..Sizes::default() })?;
         for name in [Function::OpenSsl, Function::Go].map(program) {
             let program = uprobe(&mut ebpf, name)?;
             program.load().map_err(|error| {

@@ -4,7 +4,6 @@
 //! processor, and told here as lost. TCX is used where the kernel has it (Linux 6.6), a clsact filter where not.
 
 mod attach;
-mod clock;
 mod filter;
 mod interface;
 mod parts;
@@ -20,12 +19,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use attach::Hook;
 pub use filter::Filter;
 
+use super::clock::Clock;
 use super::live::{InterfaceHealth, LiveSource};
-use super::object::{self, failed, lacks};
+use super::object::{self, Sizes, failed, lacks};
 use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
 use crate::model::PacketBatch;
 use attach::Attached;
-use clock::Clock;
 use interface::Interface;
 use parts::Parts;
 
@@ -158,7 +157,7 @@ impl Tap {
     /// When the kernel refuses the programs, or not one interface could be attached to.
     pub fn open(options: &TapOptions) -> Result<Self, SourceError> {
         let buffer = object::ring_size(options.buffer);
-        let mut ebpf = object::open(buffer, 0)?;
+        let mut ebpf = object::open(Sizes { tap_ring: buffer, ..Sizes::default() })?;
         // Woken at an eighth of the buffer, or a look each nap: few wake-ups, and room for what comes meanwhile.
         let config = options.filter.install(&mut ebpf, options.snap.max(1), buffer / 8)?;
         let taken = |error: MapError| failed("open the tap's maps", error);

@@ -1,0 +1,300 @@
+//! Records of the kernel into what the pipeline takes: the streams of connections, in order, with their gaps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use probe_abi::plain::{ConnectionKey, PEER, PlainHeader, Standing, flag, kind};
+
+use super::hop::Hop;
+use crate::model::{PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+
+/// The connections that are open, as far as their records came.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    known: HashMap<ConnectionKey, Known>,
+    /// Connections by their last record: the oldest goes first.
+    order: BTreeMap<u64, ConnectionKey>,
+    /// Most connections that are known.
+    most: usize,
+    records: u64,
+    next_id: u64,
+    now: Time,
+    pub(super) counts: StreamCounts,
+}
+
+/// What became of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StreamCounts {
+    /// Connections seen.
+    pub(super) opened: u64,
+    /// Connections forgotten because there were too many.
+    pub(super) evicted: u64,
+    /// Records that the kernel made and that never came.
+    pub(super) lost_records: u64,
+    /// Bytes between records that were neither passed nor left out as DATA.
+    pub(super) lost_bytes: u64,
+    /// Records of no known form.
+    pub(super) malformed: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: PlainId,
+    generation: u64,
+    descriptor: i32,
+    /// Its addresses were told, or cannot be.
+    addressed: bool,
+    /// Its place in the order.
+    last: u64,
+    streams: [Stream; 2],
+}
+
+/// A direction, behind its last record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stream {
+    serial: u64,
+    offset: u64,
+    skipped: u64,
+    hop: Hop,
+}
+
+/// A frame boundary that the kernel is told, because it does not know where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Boundary {
+    pub(super) key: ConnectionKey,
+    pub(super) generation: u64,
+    pub(super) direction: u8,
+    pub(super) offset: u64,
+}
+
+/// A connection whose socket is known, and whose addresses are not yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    pub(super) key: ConnectionKey,
+    pub(super) generation: u64,
+    pub(super) descriptor: i32,
+}
+
+impl Streams {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: most.max(1), ..Self::default() }
+    }
+
+    /// Takes a record. `process` gives what is known of the process.
+    pub(super) fn take(
+        &mut self,
+        header: &PlainHeader,
+        bytes: &[u8],
+        time: Time,
+        process: &mut dyn FnMut(u32) -> Arc<Process>,
+        batch: &mut PacketBatch<'static>,
+    ) -> Option<Boundary> {
+        // Threads make records at the same time: what comes from the kernel is in order for each connection, not in all.
+        self.now = self.now.max(time);
+        let time = self.now;
+        let key = ConnectionKey::new(header.process, header.object);
+        if self.known.get(&key).is_some_and(|known| known.generation > header.generation) {
+            self.counts.malformed += 1;
+            return None;
+        }
+        if self.known.get(&key).is_none_or(|known| known.generation < header.generation) {
+            self.close(key, time, batch);
+            if header.kind == kind::END && header.offset == 0 {
+                // Nothing ever went over it.
+                return None;
+            }
+            self.open(key, header, time, process(header.process), batch);
+        }
+        let last = self.touch(key);
+        let known = self.known.get_mut(&key)?;
+        known.last = last;
+        if header.descriptor >= 0 && known.descriptor < 0 {
+            known.descriptor = header.descriptor;
+        }
+        let by = if header.direction == PEER { Writer::Peer } else { Writer::Local };
+        let stream = match &mut known.streams {
+            [local, _] if by == Writer::Local => local,
+            [_, peer] => peer,
+        };
+        if header.serial <= stream.serial || header.offset < stream.offset || header.skipped < stream.skipped {
+            self.counts.malformed += 1;
+            return None;
+        }
+        let id = known.id;
+        let mut tell = |what| batch.plaintext.push(Plaintext { time, connection: id, what });
+        let gap = stream.gap(header.serial - 1, header.offset, header.skipped);
+        self.counts.lost_records += gap.records;
+        self.counts.lost_bytes += gap.lost;
+        if let Some(what) = gap.what(by) {
+            tell(what);
+        }
+        let mut boundary = None;
+        if !bytes.is_empty()
+            && let Ok(start) = u32::try_from(batch.arena.len())
+        {
+            batch.arena.extend_from_slice(bytes);
+            tell(PlainWhat::Bytes { by, start, len: header.len });
+            stream.hop.pass(header.offset, bytes);
+            if header.flags & flag::UNSURE != 0 {
+                let end = header.offset + u64::from(header.len);
+                boundary = stream.hop.next().filter(|next| *next >= end).map(|offset| Boundary {
+                    key,
+                    generation: header.generation,
+                    direction: header.direction,
+                    offset,
+                });
+            }
+        }
+        if header.after > 0 {
+            tell(PlainWhat::Skipped { by, bytes: header.after.into() });
+        }
+        stream.serial = header.serial;
+        stream.offset = header.offset + u64::from(header.len) + u64::from(header.after);
+        stream.skipped = header.skipped + u64::from(header.after);
+        if header.kind == kind::END && by == Writer::Peer {
+            self.close(key, time, batch);
+        }
+        boundary
+    }
+
+    /// Tells what the kernel has gone on to since the last record of a connection, when records were lost.
+    pub(super) fn catch_up(
+        &mut self,
+        key: ConnectionKey,
+        standing: Option<Standing>,
+        batch: &mut PacketBatch<'static>,
+    ) {
+        let Some(known) = self.known.get_mut(&key) else { return };
+        let time = self.now;
+        let Some(standing) = standing.filter(|standing| standing.generation == known.generation) else {
+            // Its end was lost too.
+            self.close(key, time, batch);
+            return;
+        };
+        for ((stream, by), (serial, offset, skipped)) in
+            known.streams.iter_mut().zip([Writer::Local, Writer::Peer]).zip(standing.streams)
+        {
+            if serial <= stream.serial || offset < stream.offset || skipped < stream.skipped {
+                continue;
+            }
+            let gap = stream.gap(serial, offset, skipped);
+            self.counts.lost_records += gap.records;
+            self.counts.lost_bytes += gap.lost;
+            if let Some(what) = gap.what(by) {
+                batch.plaintext.push(Plaintext { time, connection: known.id, what });
+            }
+            (stream.serial, stream.offset, stream.skipped) = (serial, offset, skipped);
+        }
+    }
+
+    /// The connections that are open.
+    pub(super) fn keys(&self) -> Vec<ConnectionKey> {
+        self.order.values().copied().collect()
+    }
+
+    /// Connections whose addresses can be asked for.
+    pub(super) fn sockets(&self) -> Vec<Socket> {
+        let unknown = self.known.iter().filter(|(_, known)| !known.addressed && known.descriptor >= 0);
+        unknown
+            .map(|(key, known)| Socket { key: *key, generation: known.generation, descriptor: known.descriptor })
+            .collect()
+    }
+
+    /// The addresses of a connection were found, or could not be.
+    pub(super) fn address(
+        &mut self,
+        socket: &Socket,
+        ends: Option<(std::net::SocketAddr, std::net::SocketAddr)>,
+        batch: &mut PacketBatch<'static>,
+    ) {
+        let Some(known) = self.known.get_mut(&socket.key).filter(|known| known.generation == socket.generation) else {
+            return;
+        };
+        known.addressed = true;
+        if let Some((local, peer)) = ends {
+            let what = PlainWhat::Ends { local, peer };
+            batch.plaintext.push(Plaintext { time: self.now, connection: known.id, what });
+        }
+    }
+
+    fn open(
+        &mut self,
+        key: ConnectionKey,
+        header: &PlainHeader,
+        time: Time,
+        process: Arc<Process>,
+        batch: &mut PacketBatch<'static>,
+    ) {
+        while self.known.len() >= self.most
+            && let Some(oldest) = self.order.values().next().copied()
+        {
+            self.counts.evicted += 1;
+            self.close(oldest, time, batch);
+        }
+        let role = match header.flags & (flag::SERVER | flag::CLIENT) {
+            flag::SERVER => Some(Side::Server),
+            flag::CLIENT => Some(Side::Client),
+            _ => None,
+        };
+        let whole = header.flags & flag::WHOLE != 0;
+        self.next_id += 1;
+        self.counts.opened += 1;
+        let known = Known {
+            id: PlainId(self.next_id),
+            generation: header.generation,
+            descriptor: -1,
+            addressed: false,
+            last: 0,
+            streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
+        };
+        let what = PlainWhat::Opened { process, joined: !whole, role };
+        batch.plaintext.push(Plaintext { time, connection: known.id, what });
+        self.known.insert(key, known);
+    }
+
+    fn close(&mut self, key: ConnectionKey, time: Time, batch: &mut PacketBatch<'static>) {
+        if let Some(known) = self.known.remove(&key) {
+            self.order.remove(&known.last);
+            batch.plaintext.push(Plaintext { time, connection: known.id, what: PlainWhat::Closed });
+        }
+    }
+
+    /// Puts a connection at the end of the order.
+    fn touch(&mut self, key: ConnectionKey) -> u64 {
+        self.records += 1;
+        if let Some(known) = self.known.get(&key) {
+            self.order.remove(&known.last);
+        }
+        self.order.insert(self.records, key);
+        self.records
+    }
+}
+
+/// What lies between two records of a direction.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    records: u64,
+    bytes: u64,
+    lost: u64,
+}
+
+impl Stream {
+    /// The gap up to a record that follows `serial`.
+    const fn gap(&self, serial: u64, offset: u64, skipped: u64) -> Gap {
+        let bytes = offset.saturating_sub(self.offset);
+        let lost = bytes.saturating_sub(skipped.saturating_sub(self.skipped));
+        Gap { records: serial.saturating_sub(self.serial), bytes, lost }
+    }
+}
+
+impl Gap {
+    const fn what(self, by: Writer) -> Option<PlainWhat> {
+        match self {
+            Self { records: 0, bytes: 0, .. } => None,
+            Self { records: 0, lost: 0, bytes } => Some(PlainWhat::Skipped { by, bytes }),
+            // How many bytes a lost call moved is not known either.
+            Self { bytes: 0, .. } => Some(PlainWhat::Lost { by, bytes: None }),
+            Self { bytes, .. } => Some(PlainWhat::Lost { by, bytes: Some(bytes) }),
+        }
+    }
+}
