@@ -6,6 +6,8 @@ mod exit;
 mod help;
 mod options;
 #[cfg(feature = "ebpf")]
+mod plaintext;
+#[cfg(feature = "ebpf")]
 mod probe;
 mod settings;
 #[cfg(test)]

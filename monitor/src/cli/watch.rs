@@ -164,7 +164,7 @@ fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
 #[cfg(feature = "ebpf")]
 fn open_plaintext(options: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
     privileges::check(ProbeTargets::CAPABILITIES)?;
-    Err(format!("plaintext of {:?} cannot be taken yet", options.targets))
+    Ok(Box::new(super::plaintext::Told::open(options)?))
 }
 
 #[cfg(not(feature = "ebpf"))]
