@@ -4,6 +4,7 @@ mod args;
 mod configuration;
 mod exit;
 mod help;
+mod keys;
 mod options;
 #[cfg(feature = "ebpf")]
 mod plaintext;
@@ -26,6 +27,7 @@ pub use exit::Exit;
 pub use options::{ReplayOptions, STANDARD};
 
 use args::{ConfigCommand, DoctorArgs, ExplainArgs};
+use keys::KeysOptions;
 
 use crate::config::{DEFAULT_FILE, Sources};
 use crate::detect::Settings;
@@ -41,6 +43,7 @@ pub fn run() -> ExitCode {
     match parse(std::env::args_os()) {
         Ok(Job::Replay(options)) => replay(&options).into(),
         Ok(Job::Watch(sources)) => configuration::watch(*sources).into(),
+        Ok(Job::Keys(options)) => keys::run(&options).into(),
         Ok(Job::ConfigCheck(file)) => configuration::check(&file).into(),
         Ok(Job::ConfigPrint(sources)) => configuration::print(&sources).into(),
         Ok(Job::Doctor(args)) => help::doctor(*args).into(),
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
 enum Job {
     Replay(ReplayOptions),
     Watch(Box<Sources>),
+    Keys(KeysOptions),
     ConfigCheck(PathBuf),
     ConfigPrint(Box<Sources>),
     Doctor(Box<DoctorArgs>),
@@ -74,6 +78,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let job = match cli.command {
         args::Command::Replay(args) => ReplayOptions::from_args(args).map(Job::Replay),
         args::Command::Watch(args) => Ok(Job::Watch(Box::new(args.settings.sources()))),
+        args::Command::Keys(args) => KeysOptions::from_args(args).map(Job::Keys),
         args::Command::Config(ConfigCommand::Check { file }) => {
             Ok(Job::ConfigCheck(file.unwrap_or_else(|| DEFAULT_FILE.into())))
         }

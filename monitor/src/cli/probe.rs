@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::complain;
-use crate::source::live::{KeyProbe, KeyProbeHealth};
+use crate::source::live::{KeyProbe, KeyProbeHealth, ProbedSecret};
 use crate::source::probe::{Probe, ProbeOptions};
 use crate::watch::ProbeTargets;
 
@@ -84,7 +84,7 @@ impl Told {
 }
 
 impl KeyProbe for Told {
-    fn poll(&mut self, take: &mut dyn FnMut(&[u8])) {
+    fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>)) {
         self.probe.poll(take);
         let now = Instant::now();
         if now >= self.next_look {

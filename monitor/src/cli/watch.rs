@@ -2,7 +2,6 @@
 
 use super::{Exit, complain};
 use crate::config::{Changes, Reloader};
-use crate::detect::Settings;
 use crate::engine::Plan;
 use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
@@ -24,6 +23,10 @@ impl Reload for Reloader {
             Err(error) => complain(error),
         }
         changes
+    }
+
+    fn refused(&mut self, names: &[&str]) {
+        Self::refused(self, names);
     }
 }
 
@@ -67,11 +70,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     for address in server.addresses() {
         complain(&format!("metrics and status page on {scheme}://{address}/"));
     }
-    let plan = Plan {
-        threads: options.threads,
-        settings: Settings { window: options.window, servers: options.servers.clone() },
-        limits: options.limits.clone(),
-    };
+    let plan = Plan { threads: options.threads, settings: options.detect(), limits: options.limits.clone() };
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut keylogs,
@@ -151,13 +150,13 @@ fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
 }
 
 #[cfg(feature = "ebpf")]
-fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+pub(super) fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     privileges::check(ProbeTargets::CAPABILITIES)?;
     Ok(Box::new(super::probe::Told::open(targets)?))
 }
 
 #[cfg(not(feature = "ebpf"))]
-fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+pub(super) fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     Err("this build has no key probes: build it with --features ebpf, or use a key log".to_owned())
 }
 

@@ -32,6 +32,8 @@ pub struct Setting {
     pub on_reload: OnReload,
     pub(super) read: fn(&mut Values, &[OsString]) -> Result<(), String>,
     pub(super) show: fn(&Values) -> Option<Toml>,
+    /// Sets it as it is in the second.
+    pub(super) copy: fn(&mut Values, &Values),
 }
 
 impl Setting {
@@ -131,6 +133,7 @@ macro_rules! setting {
                 Ok(())
             },
             show: |values| values.$field.show(),
+            copy: |to, from| to.$field.clone_from(&from.$field),
         }
     };
 }
@@ -152,12 +155,12 @@ pub const SETTINGS: &[Setting] = &[
         "With the source plaintext: count resets in the kernel by their code, and hand nothing up",
         "Says how many RST_STREAM and GOAWAY frames went by with which code, and nothing of requests.",
         ""),
-    setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", NeedsRestart,
+    setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", Applied,
         "What to capture, in libpcap's filter language",
         "For example 'tcp port 443'. Include the ports to which an edge may fall back: a retry that is not captured cannot be seen. \
          `man pcap-filter` has the language.",
         "everything that may carry TCP"),
-    setting!(port "port", Capture, Kind::Number, true, "PORT", NeedsRestart,
+    setting!(port "port", Capture, Kind::Number, true, "PORT", Applied,
         "TCP port that the tap takes, at either end; none given: all",
         "Include the ports to which an edge may fall back. libpcap has `filter` instead.",
         ""),
@@ -227,13 +230,13 @@ pub const SETTINGS: &[Setting] = &[
         "TLS, passwords and client certificates of that port, as Prometheus exporters read them",
         "The format is that of prometheus/exporter-toolkit; `promtool check web-config FILE` checks it.",
         "clear text, without a password"),
-    setting!(server "server" 's', Web, Kind::Address, true, "ADDR:PORT", NeedsRestart,
+    setting!(server "server" 's', Web, Kind::Address, true, "ADDR:PORT", Applied,
         "Address of the origin that has metric series of its own",
         "None given: the first that are seen, up to a cap; the rest is `other`.",
         ""),
-    setting!(window "window" 'w', Run, Kind::Span, false, "SPAN", NeedsRestart,
+    setting!(window "window" 'w', Run, Kind::Span, false, "SPAN", Applied,
         "How long after a reset a retry is waited for: 500ms, 2s, 1m",
-        "A case is decided when it is over. At most one hour.",
+        "A case is decided when it is over. At most one hour. Cases that are open keep the window that they began with.",
         ""),
     setting!(threads "threads" 't', Run, Kind::Number, false, "N", NeedsRestart,
         "Threads that work on flows; findings do not depend on it",

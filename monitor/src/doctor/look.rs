@@ -17,6 +17,8 @@ impl Reload for Never {
     fn reload(&mut self) -> Result<Changes, String> {
         Ok(Changes::default())
     }
+
+    fn refused(&mut self, _: &[&str]) {}
 }
 
 pub(super) fn look(patient: &Patient<'_>, report: &mut Report) {

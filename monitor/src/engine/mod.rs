@@ -82,7 +82,6 @@ pub struct Engine<'m> {
     unlocks: Vec<Unlock>,
     findings: Vec<Finding>,
     span: Option<(Time, Time)>,
-    lost: u64,
     /// Connections of which the late search found a secret.
     found_late: Recent<()>,
     found: u64,
@@ -142,7 +141,6 @@ impl<'m> Engine<'m> {
             unlocks: Vec::new(),
             findings: Vec::new(),
             span: None,
-            lost: 0,
             found_late: Recent::default(),
             found: 0,
             spare: Vec::new(),
@@ -167,6 +165,11 @@ impl<'m> Engine<'m> {
         &mut self.keys
     }
 
+    /// Goes on with other settings, from what is heard next.
+    pub fn set(&mut self, settings: Settings) {
+        self.detector.set(settings);
+    }
+
     fn new_keys(&mut self) -> Option<NewKeys> {
         let keys = self.keys.take_new()?;
         self.search.add_keys(&keys.store, keys.randoms.iter());
@@ -185,7 +188,13 @@ impl<'m> Engine<'m> {
 
     /// Takes the next packets of the source, and what came between them.
     pub fn packets(&mut self, packets: &mut PacketBatch<'m>, listener: &mut dyn Listener) {
-        self.lost = self.lost.saturating_add(packets.lost);
+        // The verdict needs what was lost, and of how many.
+        let stats = self.detector.stats_mut();
+        stats.input.lost = stats.input.lost.saturating_add(packets.lost);
+        stats.packets.packets += packets.packets.len() as u64;
+        if let Some((since, until)) = packets.lost_within {
+            self.detector.lost(since, until);
+        }
         for text in packets.secrets.drain(..) {
             self.keys.block(&text);
         }
@@ -355,7 +364,6 @@ impl<'m> Engine<'m> {
         let mut stats = self.detector.stats().clone();
         stats.packets = self.decoder.counts().clone();
         stats.span = self.span;
-        stats.input.lost = self.lost;
         stats.connections.plaintext = self.once.uses().clone();
         self.keys.count(&mut stats.keys);
         stats.keys.found_late = self.found;

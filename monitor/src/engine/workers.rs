@@ -119,6 +119,7 @@ impl<'m> Bench<'m> {
     fn work(&mut self, job: &Arc<Job<'m>>, unlocks: Vec<Unlock>) -> (ShardOutput, FlowCounts) {
         let (mut events, mut late) = (Events::with_capacity(self.usual), Events::new());
         if let Some(keys) = &job.keys {
+            self.shard.owners(Arc::clone(&keys.owners));
             self.shard.keys(Arc::clone(&keys.store), &keys.randoms, &mut late);
         }
         for unlock in unlocks {

@@ -11,7 +11,7 @@ use super::http::Http;
 use super::proxy;
 use super::roles;
 use super::sniff::{self, Guess};
-use super::tls::TlsLayer;
+use super::tls::{Beside, TlsLayer};
 use super::voice::{Teller, Voice};
 use crate::limits::Limits;
 use crate::model::{CloseHow, DarkWhy, Endpoints, FlowKey, GapWhere, Kind, Protocol, Side, Time};
@@ -21,8 +21,7 @@ pub(crate) struct Env<'a> {
     pub(crate) out: &'a mut Events,
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) keys: &'a KeyStore,
-    /// Client randoms of the hellos that were seen.
-    pub(crate) claims: &'a mut Vec<[u8; 32]>,
+    pub(crate) beside: &'a mut Beside,
 }
 
 /// Everything above TCP on one connection.
@@ -134,7 +133,7 @@ impl<'m> Upper<'m> {
         let side = self.side(from_low);
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         match &mut self.stage {
-            Stage::Tls(tls) => tls.data(time, side, chunk, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.data(time, side, chunk, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => {
                 let tunnel = http.data(time, side, chunk.bytes(), true, &mut || Auth::Verified, &mut teller);
                 if let Some(used) = tunnel {
@@ -163,7 +162,7 @@ impl<'m> Upper<'m> {
         teller.tell(time, Kind::Gap { by: side, bytes: Some(bytes), at });
         teller.unread(bytes);
         match &mut self.stage {
-            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => http.gap(time, side, bytes, bytes, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
@@ -333,7 +332,7 @@ impl<'m> Upper<'m> {
         let side = self.side(from_low);
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         match &mut self.stage {
-            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => http.gap(time, side, bytes, bytes, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
@@ -383,7 +382,7 @@ impl<'m> Upper<'m> {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         teller.ending = ending;
         match &mut self.stage {
-            Stage::Tls(tls) => tls.finish(time, orderly, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.finish(time, orderly, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => http.finish(time, orderly, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
@@ -396,7 +395,7 @@ impl<'m> Upper<'m> {
     pub(crate) fn retry(&mut self, env: &mut Env<'_>) {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         if let Stage::Tls(tls) = &mut self.stage {
-            tls.retry(env.keys, env.claims, &mut teller);
+            tls.retry(env.keys, env.beside, &mut teller);
         }
     }
 
@@ -404,7 +403,7 @@ impl<'m> Upper<'m> {
     pub(crate) fn unlock(&mut self, found: tls_tap::late::Found, env: &mut Env<'_>) {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         if let Stage::Tls(tls) = &mut self.stage {
-            tls.unlock(found, env.keys, env.claims, &mut teller);
+            tls.unlock(found, env.keys, env.beside, &mut teller);
         }
     }
 
@@ -413,7 +412,7 @@ impl<'m> Upper<'m> {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         if let Stage::Tls(tls) = &mut self.stage {
             teller.dark(time, None, DarkWhy::Tls(tls_tap::Dark::HeldTooMuch));
-            tls.finish(time, false, env.keys, env.claims, &mut teller);
+            tls.finish(time, false, env.keys, env.beside, &mut teller);
             self.stage = Stage::Blind;
         }
     }

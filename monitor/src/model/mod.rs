@@ -5,6 +5,7 @@ mod event;
 mod finding;
 mod histogram;
 mod kernel;
+mod owners;
 mod packet;
 mod plaintext;
 mod process;
@@ -26,8 +27,9 @@ pub use finding::{
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
 pub use kernel::{KernelFrame, KernelResets};
+pub use owners::{Owners, SecretName};
 pub use packet::{
-    Bytes, FlowKey, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, link_supported,
+    Bytes, FlowKey, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, hull, link_supported,
 };
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;

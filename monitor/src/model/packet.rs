@@ -65,6 +65,17 @@ pub struct PacketBatch<'m> {
     pub plaintext: Vec<Plaintext>,
     /// Packets that the source says it lost here (a full buffer).
     pub lost: u64,
+    /// When the source missed packets, from and until, where it can say: also when it does not know how many.
+    pub lost_within: Option<(Time, Time)>,
+}
+
+/// The shortest span of time that holds both.
+#[must_use]
+pub fn hull(one: Option<(Time, Time)>, other: Option<(Time, Time)>) -> Option<(Time, Time)> {
+    match (one, other) {
+        (Some((since, until)), Some((from, to))) => Some((since.min(from), until.max(to))),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Names a TCP connection: its two ends, in an order that does not depend on who sends. IPv4 addresses are IPv4-mapped.

@@ -5,6 +5,7 @@ pub mod clock;
 mod control;
 mod desk;
 pub mod history;
+pub mod keylog;
 mod options;
 pub mod privileges;
 mod system;
@@ -60,6 +61,9 @@ pub trait Reload {
     /// # Errors
     /// Why everything stays as it is, in one line.
     fn reload(&mut self) -> Result<Changes, String>;
+
+    /// These settings could not be applied, and stay as they were: the next reload tries again.
+    fn refused(&mut self, names: &[&str]);
 }
 
 /// Runs until it is stopped. Gives the counts, the verdict, and what made the source fail, if that ended the run.
@@ -127,6 +131,8 @@ impl Run<'_> {
             for plaintext in &mut batch.plaintext {
                 plaintext.time = self.clock.of_packet(plaintext.time);
             }
+            batch.lost_within =
+                batch.lost_within.map(|(since, until)| (self.clock.of_packet(since), self.clock.of_packet(until)));
             self.keys();
             self.parts.desk.at(&self.clock);
             self.engine.packets(&mut batch, self.parts.desk);
@@ -157,11 +163,24 @@ impl Run<'_> {
             }
             None => self.parts.keylogs.reopen(),
         }
+        if let Some(settings) = changes.detect {
+            self.engine.set(settings);
+        }
+        if let Some(Err(error)) = changes.filter.map(|filter| self.parts.source.refilter(&filter)) {
+            self.not_applied(error, Changes::FILTER);
+        }
         match changes.events.map(|targets| self.parts.desk.redirect(&targets)) {
-            Some(Err(error)) => self.reload_error = Some(error),
+            Some(Err(error)) => self.not_applied(error, Changes::EVENTS),
             Some(Ok(())) => {}
             None => self.parts.desk.reopen(),
         }
+    }
+
+    /// A part of a reload failed.
+    fn not_applied(&mut self, error: String, settings: &[&str]) {
+        (self.parts.warn)(&format!("not applied: {error}"));
+        self.parts.reload.refused(settings);
+        self.reload_error = Some(error);
     }
 
     /// Reads on in the key logs, and takes what the probe has.
@@ -169,7 +188,10 @@ impl Run<'_> {
         let Self { engine, feeds, probed, parts, .. } = self;
         let keys = engine.keys_mut();
         if let Some(probe) = &mut parts.probe {
-            probe.poll(&mut |line| keys.feed(probed, line));
+            probe.poll(&mut |secret| {
+                keys.owner(secret.name, secret.process);
+                keys.feed(probed, secret.line.as_bytes());
+            });
         }
         parts.keylogs.poll(&mut |news| match news {
             KeyLogNews::Bytes { log, name, bytes } => {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::privileges::Capability;
+use crate::detect;
 use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
-use crate::source::live::{PacketSource, Timestamps};
+use crate::source::live::{PacketFilter, PacketSource, Timestamps};
 use crate::source::processes::{Target, Whose};
 
 /// What `h2watch watch` is to do.
@@ -104,6 +105,12 @@ pub struct CaptureOptions {
 }
 
 impl CaptureOptions {
+    /// Which packets are wanted.
+    #[must_use]
+    pub fn filter(&self) -> PacketFilter {
+        PacketFilter { expression: self.filter.clone(), ports: self.ports.clone() }
+    }
+
     /// What it takes to open the capture, also again.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
@@ -122,6 +129,12 @@ impl CaptureOptions {
 }
 
 impl Options {
+    /// What `detect` is set to.
+    #[must_use]
+    pub fn detect(&self) -> detect::Settings {
+        detect::Settings { window: self.window, servers: self.servers.clone() }
+    }
+
     /// What it takes to go on: to open the capture again, and to probe what starts later.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {

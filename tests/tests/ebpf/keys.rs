@@ -122,8 +122,8 @@ fn catch(server: &str, client: &str) -> Caught {
     while last.elapsed() < Duration::from_millis(400) {
         tap.fill(&mut batch, Duration::from_millis(50)).unwrap();
         assert_eq!(batch.lost, 0);
-        probe.poll(&mut |line| {
-            keys.extend_from_slice(line);
+        probe.poll(&mut |secret| {
+            keys.extend_from_slice(secret.line.as_bytes());
             lines += 1;
         });
         if !batch.packets.is_empty() || client.try_wait().unwrap().is_none() {

@@ -311,6 +311,7 @@ impl<'m> Flow<'m> {
         self.stirred = false;
         self.generation = keys.generation();
         self.shared.look_up(keys);
+        self.shared.tell_followed(reader);
         while let Some(side) = self.next_ready(keys) {
             let direction = self.side_mut(side);
             let dropped = direction.queue.take_dropped();

@@ -7,13 +7,15 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use tls_tap::{KeyStore, late};
+use zeroize::Zeroizing;
 
 use super::Events;
 use super::connection::{Connection, Life};
 use super::table::{List, Name, State, Table};
+use super::tls::Beside;
 use super::upper::Env;
 use crate::limits::Limits;
-use crate::model::{CloseHow, ConnectionId, Segment, TcpFlags, Time};
+use crate::model::{CloseHow, ConnectionId, Owners, Segment, TcpFlags, Time};
 
 /// Flows of one shard: segments and plaintext in, events out.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub struct Shard<'m> {
     sampled: HashMap<u64, u32, FixedState>,
     /// Flows that may have samples to hand out.
     blind: Vec<(u32, ConnectionId)>,
-    claims: Vec<[u8; 32]>,
+    beside: Beside,
     /// Client randoms of flows that are closed, and names of closed flows whose samples were handed out.
     ended: Vec<[u8; 32]>,
     gone: Vec<u64>,
@@ -179,7 +181,7 @@ impl<'m> Shard<'m> {
             wanted: HashMap::default(),
             sampled: HashMap::default(),
             blind: Vec::new(),
-            claims: Vec::new(),
+            beside: Beside::default(),
             ended: Vec::new(),
             gone: Vec::new(),
             waiting: Queue::default(),
@@ -208,6 +210,21 @@ impl<'m> Shard<'m> {
                 self.retry(at, id, out);
             }
         }
+    }
+
+    /// Who had the secrets that come with the next keys.
+    pub fn owners(&mut self, owners: Arc<Owners>) {
+        self.beside.owners = owners;
+    }
+
+    /// From now on, keeps the secrets that follow from those known by their transcript, until they are taken.
+    pub fn follow(&mut self) {
+        self.beside.followed.get_or_insert_default();
+    }
+
+    /// The secrets that followed since the last call, as lines of a key log.
+    pub fn take_followed(&mut self) -> Vec<Zeroizing<String>> {
+        self.beside.followed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn retry(&mut self, at: u32, id: ConnectionId, out: &mut Events) {
@@ -334,7 +351,7 @@ impl<'m> Shard<'m> {
     pub fn samples(&mut self) -> Samples {
         let mut samples = Samples {
             flows: Vec::new(),
-            claims: std::mem::take(&mut self.claims),
+            claims: std::mem::take(&mut self.beside.claims),
             ended: std::mem::take(&mut self.ended),
             gone: std::mem::take(&mut self.gone),
         };
@@ -420,7 +437,7 @@ impl<'m> Shard<'m> {
             self.touched.push(at);
         }
         let (waited, held) = (connection.waiting(), connection.upper().held());
-        let mut env = Env { out, limits: &self.limits, keys: &self.keys, claims: &mut self.claims };
+        let mut env = Env { out, limits: &self.limits, keys: &self.keys, beside: &mut self.beside };
         run(connection, &mut env);
         let (waits, holds) = (connection.waiting(), connection.upper().held());
         if let Some(tls) = connection.upper().tls() {

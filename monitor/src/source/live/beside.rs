@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::{InterfaceHealth, LiveSource};
-use crate::model::{KernelResets, PacketBatch, PlainWhat};
+use super::{InterfaceHealth, LiveSource, PacketFilter};
+use crate::model::{KernelResets, PacketBatch, PlainWhat, hull};
 use crate::source::SourceError;
 
 /// Packets, and plaintext from probes beside them, as one source.
@@ -34,11 +34,16 @@ impl LiveSource for Beside {
             batch.plaintext.push(plaintext);
         }
         batch.lost = batch.lost.saturating_add(std::mem::take(&mut self.taken.lost));
+        batch.lost_within = hull(batch.lost_within, self.taken.lost_within.take());
         Ok(more_packets || more_plaintext)
     }
 
     fn lag(&self) -> Duration {
         self.packets.lag().max(self.plaintext.lag())
+    }
+
+    fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
+        self.packets.refilter(filter)
     }
 
     fn health(&mut self) -> Vec<InterfaceHealth> {

@@ -4,12 +4,13 @@ mod beside;
 #[cfg(feature = "pcap")]
 pub mod pcap;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use beside::Beside;
 
 use super::SourceError;
-use crate::model::{KernelResets, PacketBatch};
+use crate::model::{KernelResets, PacketBatch, Process, SecretName, Time};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,11 +50,23 @@ pub enum Timestamps {
     AdapterUnsynced,
 }
 
+/// Which packets are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PacketFilter {
+    /// An expression in libpcap's language; without one, everything that may carry TCP. For libpcap alone.
+    pub expression: Option<String>,
+    /// TCP ports, at either end; empty: all. For the tap alone.
+    pub ports: Vec<u16>,
+}
+
 /// Yields packets as they are captured. One live source may read several interfaces.
 pub trait LiveSource {
     /// Clears `batch`, waits up to `wait` for packets, and fills it with those that are there, in time order, within
     /// [`BATCH_PACKETS`](super::BATCH_PACKETS) and [`BATCH_BYTES`](super::BATCH_BYTES). `Ok(false)`: every packet that was captured
     /// [`lag`](Self::lag) before the call has been given. `Ok(true)`: there may be more at once.
+    ///
+    /// What was lost up to the call is told with it, in `lost` and `lost_within`, before the packets that came later; also what is
+    /// missed while an interface that was asked for is not there.
     ///
     /// An interface that goes away is no error: its health says so, and it is opened again when it is back.
     ///
@@ -64,6 +77,15 @@ pub trait LiveSource {
     /// How long a packet may stay in the kernel before [`fill`](Self::fill) can see it.
     fn lag(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Takes other packets from now on.
+    ///
+    /// # Errors
+    /// Why that cannot be, in one line; then everything stays as it is.
+    fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
+        let _ = filter;
+        Err("this source takes no filter".to_owned())
     }
 
     /// How each interface does.
@@ -80,13 +102,32 @@ pub trait LiveSource {
     }
 }
 
+/// The system's time, which stamps packets.
+pub(crate) fn wall() -> Time {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Gives keys from the processes that make them.
 pub trait KeyProbe {
-    /// Gives the secrets that came since the last call as lines of a key log, without waiting.
-    fn poll(&mut self, take: &mut dyn FnMut(&[u8]));
+    /// Gives the secrets that came since the last call, without waiting.
+    fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>));
 
     /// How it does.
     fn health(&mut self) -> KeyProbeHealth;
+}
+
+/// A secret that a probe took from a process.
+#[derive(Clone, Copy)]
+pub struct ProbedSecret<'a> {
+    /// The secret as a line of a key log. Wiped when the call is over.
+    pub line: &'a str,
+    /// What names its connection.
+    pub name: SecretName,
+    /// The name is that of a transcript: no other program's key log has such a line.
+    pub by_transcript: bool,
+    /// The process that had it.
+    pub process: &'a Arc<Process>,
 }
 
 /// How the probes do. Counts are since the start of the program.

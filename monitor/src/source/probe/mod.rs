@@ -16,12 +16,13 @@ use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
-use probe_abi::secret::{Counters, SecretRecord, counter};
+use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
 
 use super::SourceError;
+use super::live::ProbedSecret;
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
 
@@ -126,9 +127,8 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Gives the secrets that came since the last call, without waiting: each as a line of a key log, wiped when `take` returns. Looks for
-    /// new processes when it is time.
-    pub fn poll(&mut self, take: &mut dyn FnMut(&[u8])) {
+    /// Gives the secrets that came since the last call, without waiting. Looks for new processes when it is time.
+    pub fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>)) {
         while let Some(record) = self.ring.next().map(|bytes| SecretRecord::read(&bytes)) {
             let Some(mut record) = record else {
                 self.malformed += 1;
@@ -136,8 +136,10 @@ impl Probe {
             };
             if !self.processes.wants(record.pid) {
                 self.foreign += 1;
-            } else if let Some(line) = line::of(&record) {
-                take(line.as_bytes());
+            } else if let Some((line, name)) = line::of(&record) {
+                let process = self.processes.facts(record.pid);
+                let by_transcript = matches!(record.kind, kind::HANDSHAKE | kind::EARLY);
+                take(ProbedSecret { line: &line, name, by_transcript, process: &process });
             } else {
                 self.malformed += 1;
             }
