@@ -6,6 +6,8 @@ mod keys;
 mod plain;
 #[path = "ebpf/plaintext.rs"]
 mod plaintext;
+#[path = "ebpf/programs.rs"]
+mod programs;
 #[path = "ebpf/tap.rs"]
 mod tap;
 #[path = "ebpf/watch.rs"]

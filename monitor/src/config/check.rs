@@ -41,12 +41,13 @@ impl Values {
                 immediate: self.immediate,
                 timestamps: self.timestamps,
             },
-            probe: (self.keys == KeySource::Probe).then(targets),
+            probe: self.probes().then(targets),
             plaintext: self.takes_plaintext().then(|| PlaintextOptions {
                 targets: targets(),
                 kernel_only: self.kernel_only,
                 buffer,
             }),
+            keys_left_open: self.keys == KeySource::Auto && self.packets() != PacketSource::Off,
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),
             web_config: self.web_config.clone(),
@@ -57,6 +58,19 @@ impl Values {
             user: self.user.clone(),
             limits: memory::within(self.memory, &Limits::default()),
             summary: self.summary(),
+        }
+    }
+
+    /// Keys are to be taken by probe, or that is to be tried.
+    fn probes(&self) -> bool {
+        match self.keys {
+            _ if self.packets() == PacketSource::Off => false,
+            KeySource::Probe => true,
+            KeySource::None => false,
+            KeySource::Auto => {
+                let named = !(self.pid.is_empty() && self.unit.is_empty() && self.cgroup.is_empty());
+                named || self.all || self.keylog.is_empty()
+            }
         }
     }
 
@@ -197,7 +211,12 @@ impl Check<'_> {
             if values.timestamps != Timestamps::Host {
                 self.wrong("timestamps", "the tap has the system's time alone: write host, or source pcap");
             }
-        } else if !values.port.is_empty() && !packets.is_tap() && packets != PacketSource::Off {
+        }
+        let libpcap = packets == PacketSource::Pcap
+            || values.filter.is_some()
+            || values.promiscuous
+            || values.timestamps != Timestamps::Host;
+        if !values.port.is_empty() && !matches!(packets, PacketSource::Tap | PacketSource::Off) && libpcap {
             self.wrong("port", "is for the tap: write source tap, or the port into filter, as in 'tcp port 443'");
         }
         if values.port.contains(&0) {
@@ -242,7 +261,7 @@ impl Check<'_> {
     /// Whose keys or plaintext are taken.
     fn processes(&mut self) {
         let values = &self.loaded.values;
-        let probed = values.keys == KeySource::Probe || values.takes_plaintext();
+        let probed = values.keys != KeySource::None || values.takes_plaintext();
         let named =
             [("pid", values.pid.is_empty()), ("unit", values.unit.is_empty()), ("cgroup", values.cgroup.is_empty())];
         for (name, _) in named.into_iter().filter(|(_, empty)| !empty && !probed) {

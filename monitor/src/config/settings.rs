@@ -146,8 +146,8 @@ pub const SETTINGS: &[Setting] = &[
         ""),
     setting!(source "source", Capture, Kind::Word(Source::WORDS), true, "SOURCE", NeedsRestart,
         "What is read: packets by auto, pcap or tap; plaintext of processes by plaintext; or both",
-        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md); `auto` is libpcap where the build has it. \
-         `plaintext` takes what processes encrypt and decrypt, by probes in OpenSSL and GnuTLS: for where keys cannot be had, as it costs \
+        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md). `auto` is the tap where kernel and privileges \
+         allow it, and libpcap where not or where filter, promiscuous or timestamps ask for it; it says which and why. `plaintext` takes what processes encrypt and decrypt, by probes in OpenSSL and GnuTLS: for where keys cannot be had, as it costs \
          the process time for each call. `tap,plaintext` counts nothing twice: where a connection's packets can be read they are, and \
          plaintext only where they cannot.",
         ""),
@@ -190,8 +190,9 @@ pub const SETTINGS: &[Setting] = &[
         "It need not exist yet. Keep it readable by its owner alone. `h2watch explain keylog` says how servers write one.",
         ""),
     setting!(keys "keys", Keys, Kind::Word(KeySource::WORDS), false, "KEYS", NeedsRestart,
-        "Where TLS keys come from beside key logs: none, probe",
-        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md.",
+        "Where TLS keys come from beside key logs: auto, none, probe",
+        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md. `auto` does so \
+         where no key log is named, or a pid, unit or cgroup is, and kernel and privileges allow it; it says whether and why.",
         ""),
     setting!(pid "pid", Keys, Kind::Number, true, "PID", NeedsRestart,
         "Process whose keys or plaintext the probes take, with its children",

@@ -59,7 +59,7 @@ impl Default for Values {
             promiscuous: capture.promiscuous,
             immediate: capture.immediate,
             timestamps: capture.timestamps,
-            keys: KeySource::None,
+            keys: KeySource::Auto,
             pid: Vec::new(),
             unit: Vec::new(),
             cgroup: Vec::new(),
@@ -125,6 +125,8 @@ pub enum Destination {
 /// Where keys come from beside key logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeySource {
+    /// The processes that make them, where no key log is named and it works.
+    Auto,
     /// Nowhere.
     None,
     /// The processes that make them.
@@ -393,6 +395,6 @@ impl Element for Source {
     }
 }
 
-words!(KeySource, "none" => None, "probe" => Probe);
+words!(KeySource, "auto" => Auto, "none" => None, "probe" => Probe);
 words!(Timestamps, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);
 words!(Color, "auto" => Auto, "always" => Always, "never" => Never);

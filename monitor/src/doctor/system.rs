@@ -41,7 +41,7 @@ pub(super) fn libpcap(options: &Options, report: &mut Report) {
         report.ok("libpcap", "not needed: plaintext is taken from processes");
         return;
     }
-    if options.capture.source.is_tap() {
+    if options.capture.source == PacketSource::Tap {
         report.ok("libpcap", "not needed: the tap takes packets");
         return;
     }

@@ -29,7 +29,8 @@ pub use histogram::Histogram;
 pub use kernel::{KernelFrame, KernelResets};
 pub use owners::{Owners, SecretName};
 pub use packet::{
-    Bytes, FlowKey, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, hull, link_supported,
+    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, hull,
+    link_supported,
 };
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;

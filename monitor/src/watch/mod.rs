@@ -136,6 +136,9 @@ impl Run<'_> {
             self.keys();
             self.parts.desk.at(&self.clock);
             self.engine.packets(&mut batch, self.parts.desk);
+            for interest in self.engine.take_interests() {
+                self.parts.source.interest(&interest);
+            }
             if !more {
                 let lag = u64::try_from(self.parts.source.lag().as_nanos()).unwrap_or(u64::MAX);
                 self.engine.settle(Time(before.0.saturating_sub(lag)), self.parts.desk);

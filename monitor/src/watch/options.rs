@@ -21,6 +21,8 @@ pub struct Options {
     pub probe: Option<ProbeTargets>,
     /// Plaintext is taken from the processes that encrypt it.
     pub plaintext: Option<PlaintextOptions>,
+    /// Whether they are was left open: they may be taken where that works.
+    pub keys_left_open: bool,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
     /// Where metrics and the status page are served; empty: nowhere.
@@ -111,12 +113,22 @@ impl CaptureOptions {
         PacketFilter { expression: self.filter.clone(), ports: self.ports.clone() }
     }
 
-    /// What it takes to open the capture, also again.
+    /// What it takes to open the capture, also again; where the source is left open, the least with which one may do.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
+        self.capabilities_of(match self.source {
+            PacketSource::Auto if cfg!(feature = "pcap") => PacketSource::Pcap,
+            PacketSource::Auto => PacketSource::Tap,
+            named => named,
+        })
+    }
+
+    /// What it takes to open the capture by this source.
+    #[must_use]
+    pub fn capabilities_of(&self, source: PacketSource) -> Vec<Capability> {
         match self.timestamps {
-            _ if self.source == PacketSource::Off => Vec::new(),
-            _ if self.source.is_tap() => {
+            _ if source == PacketSource::Off => Vec::new(),
+            _ if source == PacketSource::Tap => {
                 vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
             }
             Timestamps::Host => vec![Capability::CAP_NET_RAW],
@@ -168,6 +180,7 @@ impl Default for Options {
             capture: CaptureOptions::default(),
             probe: None,
             plaintext: None,
+            keys_left_open: false,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],
             web_config: None,

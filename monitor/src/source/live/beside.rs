@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{InterfaceHealth, LiveSource, PacketFilter};
-use crate::model::{KernelResets, PacketBatch, PlainWhat, hull};
+use crate::model::{Interest, KernelResets, PacketBatch, PlainWhat, hull};
 use crate::source::SourceError;
 
 /// Packets, and plaintext from probes beside them, as one source.
@@ -44,6 +44,10 @@ impl LiveSource for Beside {
 
     fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
         self.packets.refilter(filter)
+    }
+
+    fn interest(&mut self, interest: &Interest) {
+        self.packets.interest(interest);
     }
 
     fn health(&mut self) -> Vec<InterfaceHealth> {

@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use beside::Beside;
 
 use super::SourceError;
-use crate::model::{KernelResets, PacketBatch, Process, SecretName, Time};
+use crate::model::{Interest, KernelResets, PacketBatch, Process, SecretName, Time};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PacketSource {
-    /// libpcap where the build has it, the tap where not.
+    /// The tap where it works, libpcap where not.
     #[default]
     Auto,
     /// libpcap.
@@ -24,18 +24,6 @@ pub enum PacketSource {
     Tap,
     /// No packets: plaintext alone.
     Off,
-}
-
-impl PacketSource {
-    /// It is the tap, in this build.
-    #[must_use]
-    pub const fn is_tap(self) -> bool {
-        match self {
-            Self::Auto => !cfg!(feature = "pcap"),
-            Self::Pcap | Self::Off => false,
-            Self::Tap => true,
-        }
-    }
 }
 
 /// Which clock stamps the packets of an interface.
@@ -86,6 +74,11 @@ pub trait LiveSource {
     fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
         let _ = filter;
         Err("this source takes no filter".to_owned())
+    }
+
+    /// Whether a flow's payload is read from here on: what nobody reads need not be copied.
+    fn interest(&mut self, interest: &Interest) {
+        let _ = interest;
     }
 
     /// How each interface does.
@@ -158,6 +151,8 @@ pub struct InterfaceHealth {
     pub dropped_kernel: u64,
     /// Packets that the interface or its driver lost.
     pub dropped_interface: u64,
+    /// Bytes of packets that a snap length left out, the source's or that of a flow that nobody reads, where the source counts them.
+    pub snapped_bytes: u64,
     /// Times it was opened again.
     pub reopened: u64,
 }
