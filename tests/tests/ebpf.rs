@@ -4,6 +4,8 @@
 mod keys;
 #[path = "ebpf/plain.rs"]
 mod plain;
+#[path = "ebpf/plaintext.rs"]
+mod plaintext;
 #[path = "ebpf/programs.rs"]
 mod programs;
 #[path = "ebpf/tap.rs"]

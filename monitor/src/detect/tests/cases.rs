@@ -605,7 +605,7 @@ fn a_proxy_protocol_header_names_the_client() {
         let client = std::net::SocketAddr::from(([10, 0, 0, 1], port));
         let ends = Endpoints { client: Some(client), server: ORIGIN.parse().ok(), proxied: proxied.parse().ok() };
         let id = ConnectionId(100 + id);
-        world.say(id, Kind::Opened { ends: Box::new(ends), joined: false });
+        world.say(id, Kind::Opened { ends: Box::new(ends), joined: false, plaintext: false });
         world.say(id, Kind::Protocol(protocol));
         id
     };
