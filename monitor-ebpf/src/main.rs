@@ -12,6 +12,7 @@ mod count;
 mod flow;
 mod go;
 mod kdf;
+mod plain;
 mod secrets;
 mod tap;
 mod user;

@@ -157,7 +157,7 @@ impl Listener for Frames {
     fn event(&mut self, event: &Event) {
         match &event.kind {
             Kind::Opened { ends, .. } => {
-                self.ports.insert(event.connection.0, ends.client.port());
+                self.ports.insert(event.connection.0, ends.client.map_or(0, |client| client.port()));
             }
             Kind::Request(exchange) => {
                 let port = self.ports[&event.connection.0];

@@ -2,6 +2,12 @@
 
 #[path = "ebpf/keys.rs"]
 mod keys;
+#[path = "ebpf/plain.rs"]
+mod plain;
+#[path = "ebpf/plaintext.rs"]
+mod plaintext;
+#[path = "ebpf/programs.rs"]
+mod programs;
 #[path = "ebpf/tap.rs"]
 mod tap;
 #[path = "ebpf/watch.rs"]

@@ -46,7 +46,8 @@ impl Listener for Requests {
     fn event(&mut self, event: &Event) {
         match &event.kind {
             Kind::Opened { ends, .. } => {
-                self.clients.insert(event.connection.0, ends.client.to_string());
+                self.clients
+                    .insert(event.connection.0, ends.client.map_or_else(String::new, |client| client.to_string()));
             }
             Kind::Request(exchange) => {
                 let request = &exchange.request;

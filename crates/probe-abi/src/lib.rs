@@ -5,6 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod plain;
 pub mod secret;
 pub mod tap;
 

@@ -29,7 +29,7 @@ mod transcripts;
 pub use chunk::Chunk;
 pub use keylog::KeyLog;
 pub use keys::{KeyStore, Secrets};
-pub use reader::{Alert, Dark, Forged, Gap, Hello, Proof, Reader, Secured, Version};
+pub use reader::{Alert, Dark, Followed, Forged, Gap, Hello, Proof, Reader, Secured, Version};
 pub use secret::Secret;
 pub use side::Side;
 pub use suite::Suite;

@@ -1,4 +1,5 @@
-use crate::Side;
+use crate::keys::{Kind, Random};
+use crate::{Secret, Side, TranscriptName};
 
 /// Protocol version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +56,19 @@ pub struct Gap {
     pub min: u64,
     /// Most plaintext bytes that can be missing. `min == max` when the number is known.
     pub max: u64,
+}
+
+/// A secret that followed from one that was known by its transcript ([`KeyStore::add_transcript`](crate::KeyStore::add_transcript)).
+#[derive(Clone, Copy, Debug)]
+pub struct Followed<'a> {
+    /// The connection's name in a key log.
+    pub random: &'a Random,
+    /// The name of both hellos, under which its Handshake Secret was known.
+    pub transcript: &'a TranscriptName,
+    /// Which secret of the connection.
+    pub kind: Kind,
+    /// It.
+    pub secret: &'a Secret,
 }
 
 /// Why a direction or a connection cannot be read from here on.
@@ -130,6 +144,11 @@ pub trait Reader {
 
     /// The handshake is settled as far as it can be read.
     fn secured(&mut self, time: u64, secured: Secured);
+
+    /// A secret has followed from what is known by its transcript. Each is told once.
+    fn followed(&mut self, followed: Followed<'_>) {
+        let _ = followed;
+    }
 
     /// An alert that could be read.
     fn alert(&mut self, time: u64, alert: Alert);

@@ -25,6 +25,12 @@ pub(super) enum Command {
     /// Needs the right to capture (root, or CAP_NET_RAW). Runs until it is stopped.
     #[command(after_long_help = AFTER_WATCH)]
     Watch(WatchArgs),
+    /// Write the TLS keys of running processes as a key log, for Wireshark and other tools
+    ///
+    /// Takes them by probes in OpenSSL 3 and in Go programs (docs/ebpf.md) from handshakes that happen while it runs. OpenSSL's TLS 1.3
+    /// handshakes have to be seen on an interface, too: the packets say to which connection a secret belongs.
+    #[command(after_long_help = AFTER_KEYS)]
+    Keys(KeysArgs),
     /// Check or show the configuration of `h2watch watch`
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -62,6 +68,61 @@ pub(super) struct WatchArgs {
     #[command(flatten)]
     pub(super) settings: SettingArgs<true>,
 }
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("whose").required(true).multiple(true).args(["pid", "unit", "cgroup", "all"]))]
+pub(super) struct KeysArgs {
+    /// Process whose keys are written, with its children; may be given more than once
+    #[arg(long, value_name = "PID")]
+    pub(super) pid: Vec<u32>,
+
+    /// systemd unit whose keys are written: nginx, nginx.service; may be given more than once
+    #[arg(long, value_name = "UNIT")]
+    pub(super) unit: Vec<String>,
+
+    /// Control group (path or name) or container (the first digits of its id, at least eight); may be given more than once
+    #[arg(long, value_name = "CGROUP")]
+    pub(super) cgroup: Vec<String>,
+
+    /// Every process
+    #[arg(long, conflicts_with_all = ["pid", "unit", "cgroup"])]
+    pub(super) all: bool,
+
+    /// The key log: a file that only its owner may read, appended to; `-` is standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) out: PathBuf,
+
+    /// Interface on which handshakes are seen; `any` is all of them
+    #[arg(long, short, value_name = "NAME", default_value = "any")]
+    pub(super) interface: Vec<String>,
+
+    /// TCP port of the handshakes, at either end; none given: all
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: Vec<u16>,
+
+    /// End after this time: 500ms, 30s, 10m
+    #[arg(long, value_name = "SPAN")]
+    pub(super) duration: Option<String>,
+
+    /// End after the keys of so many connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+}
+
+const AFTER_KEYS: &str = "\
+Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. Whoever can read the key log can read the traffic:
+keep it as safe as the server's private key, and delete it when it is used no more.
+
+Exit status:
+  0  it was stopped, or had reached what --duration or --count say
+  2  wrong usage
+  3  it could not start, or could not write the key log
+
+Examples:
+  h2watch keys --unit nginx --out keys.log
+      until it is stopped by Ctrl-C; then: tshark -r origin.pcap -o tls.keylog_file:keys.log
+  h2watch keys --pid 4242 --port 443 --count 1 --out -
+      the keys of the next connection, on standard output (a pipe or a file)";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {

@@ -1,10 +1,14 @@
 //! Command line: raw flags first, then what they mean, then the run and its exit status.
 
 mod args;
+mod auto;
 mod configuration;
 mod exit;
 mod help;
+mod keys;
 mod options;
+#[cfg(feature = "ebpf")]
+mod plaintext;
 #[cfg(feature = "ebpf")]
 mod probe;
 mod settings;
@@ -24,6 +28,7 @@ pub use exit::Exit;
 pub use options::{ReplayOptions, STANDARD};
 
 use args::{ConfigCommand, DoctorArgs, ExplainArgs};
+use keys::KeysOptions;
 
 use crate::config::{DEFAULT_FILE, Sources};
 use crate::detect::Settings;
@@ -39,6 +44,7 @@ pub fn run() -> ExitCode {
     match parse(std::env::args_os()) {
         Ok(Job::Replay(options)) => replay(&options).into(),
         Ok(Job::Watch(sources)) => configuration::watch(*sources).into(),
+        Ok(Job::Keys(options)) => keys::run(&options).into(),
         Ok(Job::ConfigCheck(file)) => configuration::check(&file).into(),
         Ok(Job::ConfigPrint(sources)) => configuration::print(&sources).into(),
         Ok(Job::Doctor(args)) => help::doctor(*args).into(),
@@ -54,6 +60,7 @@ pub fn run() -> ExitCode {
 enum Job {
     Replay(ReplayOptions),
     Watch(Box<Sources>),
+    Keys(KeysOptions),
     ConfigCheck(PathBuf),
     ConfigPrint(Box<Sources>),
     Doctor(Box<DoctorArgs>),
@@ -72,6 +79,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let job = match cli.command {
         args::Command::Replay(args) => ReplayOptions::from_args(args).map(Job::Replay),
         args::Command::Watch(args) => Ok(Job::Watch(Box::new(args.settings.sources()))),
+        args::Command::Keys(args) => KeysOptions::from_args(args).map(Job::Keys),
         args::Command::Config(ConfigCommand::Check { file }) => {
             Ok(Job::ConfigCheck(file.unwrap_or_else(|| DEFAULT_FILE.into())))
         }

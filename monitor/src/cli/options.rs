@@ -66,7 +66,7 @@ impl ReplayOptions {
         let stdout_is_terminal = std::io::stdout().is_terminal();
         let events_on_terminal = events == Some(Target::Stdout) && stdout_is_terminal;
         Ok(Self {
-            window: window(&args.window)?,
+            window: span("--window", &args.window, WINDOW_MAX, "one hour")?,
             threads: threads(args.threads),
             progress: !args.no_progress && !events_on_terminal && std::io::stderr().is_terminal(),
             captures: args.captures,
@@ -101,12 +101,15 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn window(text: &str) -> Result<Duration, String> {
+/// A span of time, longer than nothing.
+pub(super) fn span(flag: &str, text: &str, longest: Duration, longest_in_words: &str) -> Result<Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|span| Duration::try_from(span).ok())
-        .filter(|span| !span.is_zero() && *span <= WINDOW_MAX)
-        .ok_or_else(|| format!("--window {text:?} is not a span of up to one hour: write for example 500ms, 2s or 1m"))
+        .filter(|span| !span.is_zero() && *span <= longest)
+        .ok_or_else(|| {
+            format!("{flag} {text:?} is not a span of up to {longest_in_words}: write for example 500ms, 2s or 1m")
+        })
 }
 
 fn threads(wanted: Option<u16>) -> NonZeroUsize {

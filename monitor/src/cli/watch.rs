@@ -1,15 +1,17 @@
 //! `h2watch watch`: opens what a live run needs, runs it, and sums up.
 
-use super::{Exit, complain};
+use super::{Exit, auto, complain};
 use crate::config::{Changes, Reloader};
 use crate::engine::Plan;
 use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
 use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::{KeyProbe, LiveSource};
+use crate::source::live::{Beside, KeyProbe, LiveSource, PacketSource};
 use crate::watch::privileges::{self, Needs};
-use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, ProbeTargets, Reload, Snapshot};
+use crate::watch::{
+    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot,
+};
 use crate::web::Bound;
 
 impl Reload for Reloader {
@@ -29,7 +31,7 @@ impl Reload for Reloader {
 }
 
 /// Runs until it is stopped. A run that was stopped is a success, whatever it found: the summary says what that was.
-pub(super) fn run(options: &Options, reloader: &mut Reloader) -> Exit {
+pub(super) fn run(options: &mut Options, reloader: &mut Reloader) -> Exit {
     match watch(options, reloader) {
         Ok(_) => Exit::Nothing,
         Err(message) => {
@@ -39,12 +41,12 @@ pub(super) fn run(options: &Options, reloader: &mut Reloader) -> Exit {
     }
 }
 
-fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
+fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
     let user = options.user.as_deref().map(privileges::find_user).transpose()?;
-    let mut source = open(&options.capture)?;
-    let probe = options.probe.as_ref().map(open_probe).transpose()?;
+    let mut source = sources(options)?;
+    let probe = auto::keys(options, &mut complain)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
     let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
     if let Some(user) = &user {
@@ -88,15 +90,23 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
 }
 
-/// Opens what takes packets from the kernel.
-pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
-    privileges::check(&capture.capabilities())?;
-    if capture.source.is_tap() { open_tap(capture) } else { open_pcap(capture) }
+/// Opens everything that is read.
+fn sources(options: &mut Options) -> Result<Box<dyn LiveSource>, String> {
+    let packets = options.capture.source != PacketSource::Off;
+    let packets = packets.then(|| auto::packets(&mut options.capture, &mut complain)).transpose()?;
+    let plaintext = options.plaintext.as_ref().map(open_plaintext).transpose()?;
+    match (packets, plaintext) {
+        (Some(packets), Some(plaintext)) => Ok(Box::new(Beside::new(packets, plaintext))),
+        (Some(one), None) | (None, Some(one)) => Ok(one),
+        (None, None) => Err("nothing is read: set source".to_owned()),
+    }
 }
 
+/// Opens libpcap.
 #[cfg(feature = "pcap")]
-fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     use crate::source::live::pcap::{PcapSource, Settings};
+    privileges::check(&capture.capabilities_of(PacketSource::Pcap))?;
     let settings = Settings {
         filter: capture.filter.clone(),
         snaplen: capture.snaplen,
@@ -109,17 +119,15 @@ fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
 }
 
 #[cfg(not(feature = "pcap"))]
-fn open_pcap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_pcap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no libpcap: build it with --features pcap (needs libpcap), or use --source tap".to_owned())
 }
 
+/// Opens the tap.
 #[cfg(feature = "ebpf")]
-fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     use crate::source::tap::{Filter, Tap, TapOptions};
-    // `auto` is the tap where there is no libpcap, and then has to say no to what only libpcap can do.
-    if capture.filter.is_some() {
-        return Err("the tap does not speak libpcap's filter language: use --port instead of --filter".to_owned());
-    }
+    privileges::check(&capture.capabilities_of(PacketSource::Tap))?;
     let options = TapOptions {
         interfaces: capture.interfaces.clone(),
         filter: Filter { ports: capture.ports.clone(), addresses: Vec::new() },
@@ -131,17 +139,29 @@ fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
 }
 
 #[cfg(not(feature = "ebpf"))]
-fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no kernel tap: build it with --features ebpf, or pcap for libpcap".to_owned())
 }
 
+/// Sets the key probes.
 #[cfg(feature = "ebpf")]
-fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+pub(super) fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     privileges::check(ProbeTargets::CAPABILITIES)?;
     Ok(Box::new(super::probe::Told::open(targets)?))
 }
 
 #[cfg(not(feature = "ebpf"))]
-fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
+pub(super) fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     Err("this build has no key probes: build it with --features ebpf, or use a key log".to_owned())
+}
+
+#[cfg(feature = "ebpf")]
+fn open_plaintext(options: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+    privileges::check(ProbeTargets::CAPABILITIES)?;
+    Ok(Box::new(super::plaintext::Told::open(options)?))
+}
+
+#[cfg(not(feature = "ebpf"))]
+fn open_plaintext(_: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+    Err("this build has no plaintext probes: build it with --features ebpf, or read packets".to_owned())
 }

@@ -41,6 +41,8 @@ pub(super) struct Brief {
     pub(super) protocol: Protocol,
     /// The first on its connection.
     pub(super) first: bool,
+    /// Nothing tells who asked.
+    pub(super) stranger: bool,
 }
 
 impl Brief {
@@ -169,6 +171,7 @@ mod tests {
             server_host: 0,
             protocol: Protocol::H2,
             first: false,
+            stranger: false,
         }
     }
 

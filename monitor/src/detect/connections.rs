@@ -10,11 +10,15 @@ use smallvec::SmallVec;
 
 use super::ranges;
 use crate::model::{
-    ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Protocol, Request, ServerCounts, ServerSlot, Servers, Time,
+    ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Parties, Process, Protocol, Request, ServerCounts,
+    ServerSlot, Servers, Time,
 };
 
 /// CANCELs of a server that are remembered for each connection.
 const CANCELS: usize = 16;
+
+/// What stands for a client that is not known and the server that it asks.
+pub(super) const STRANGER: (u64, u64) = (0, 0);
 
 /// A hash for keys that never leave the process. The seed is fixed: the same input gives the same run.
 pub(super) fn mix(value: impl Hash) -> u64 {
@@ -56,6 +60,8 @@ pub(super) struct ServerCancel {
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) ends: Endpoints,
+    /// The process at one of its ends.
+    process: Option<Arc<Process>>,
     pub(super) opened: Time,
     pub(super) protocol: Option<Protocol>,
     pub(super) sni: Option<Box<str>>,
@@ -82,7 +88,8 @@ pub(super) struct Connection {
     pub(super) open: Map<ExchangeId, Open>,
     /// Requests so far.
     pub(super) requests: u64,
-    /// Hashes of the client's host, of the server, and of its host.
+    /// Hashes of the client's host, of the server, and of its host. What is not known is like nothing else; but a server without an
+    /// address is named by its process, where that is known.
     pub(super) host: u64,
     pub(super) server: u64,
     pub(super) server_host: u64,
@@ -94,9 +101,10 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, ends: Endpoints, opened: Time) -> Self {
-        Self {
+        let mut this = Self {
             id,
             ends,
+            process: None,
             opened,
             protocol: None,
             sni: None,
@@ -114,12 +122,56 @@ impl Connection {
             cancels: SmallVec::new(),
             open: Map::default(),
             requests: 0,
-            host: mix(Self::client_host(&ends)),
-            server: mix(ends.server),
-            server_host: mix(ends.server.ip()),
-            edge: ranges::edge(ends.client.ip()),
+            host: 0,
+            server: 0,
+            server_host: 0,
+            edge: None,
             slot: None,
+        };
+        this.name();
+        this
+    }
+
+    /// Takes its ends, which were not known before.
+    pub(super) fn place(&mut self, ends: Endpoints) {
+        self.ends = ends;
+        // What was counted stays where it was counted.
+        if self.requests == 0 {
+            self.slot = None;
         }
+        self.name();
+    }
+
+    /// Takes the process at one of its ends.
+    pub(super) fn belongs_to(&mut self, process: Arc<Process>) {
+        self.process = Some(process);
+        self.name();
+    }
+
+    fn name(&mut self) {
+        let Self { id, ends, process, .. } = self;
+        self.host = Self::client_host(ends).map_or_else(|| mix(("client", *id)), mix);
+        (self.server, self.server_host) = match (ends.server, process) {
+            (Some(server), _) => (mix(server), mix(server.ip())),
+            (None, Some(process)) => (mix(("process", process.pid)), mix(("host", process.pid))),
+            (None, None) => (mix(("server", *id)), mix(("server host", *id))),
+        };
+        self.edge = ends.client.and_then(|client| ranges::edge(client.ip()));
+    }
+
+    /// Who is who.
+    pub(super) fn parties(&self) -> Parties {
+        Parties { client: self.ends.client, server: self.ends.server, process: self.process.clone() }
+    }
+
+    /// Whose requests towards whom are hidden while it cannot be read: those of anybody, where the client is not known.
+    pub(super) fn pair(&self) -> (u64, u64) {
+        if Self::client_host(&self.ends).is_none() { STRANGER } else { (self.host, self.server) }
+    }
+
+    /// Nothing tells who asks: neither an address, nor the CDN behind `edge`.
+    pub(super) fn is_stranger(&self, edge: Option<Edge>) -> bool {
+        Self::client_host(&self.ends).is_none() && !edge.is_some_and(Edge::is_cdn)
     }
 
     /// The counts of the server.
@@ -140,8 +192,8 @@ impl Connection {
     }
 
     /// The client's host: behind a PROXY protocol header, the one that it names.
-    pub(super) fn client_host(ends: &Endpoints) -> IpAddr {
-        ends.proxied.unwrap_or(ends.client).ip()
+    pub(super) fn client_host(ends: &Endpoints) -> Option<IpAddr> {
+        ends.proxied.or(ends.client).map(|client| client.ip())
     }
 
     /// Who asks: the host, or behind a CDN, which asks from many addresses, the CDN.

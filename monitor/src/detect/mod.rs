@@ -30,6 +30,7 @@ use self::evidence::Unauthorized;
 use self::losses::Losses;
 use self::requests::{Answer, Ended};
 use self::suspected::Suspicion;
+use self::verdict::Lost;
 use crate::limits::Limits;
 use crate::model::{ConnectionId, Event, Finding, Kind, Servers, Stats, Time, Verdict};
 
@@ -78,6 +79,8 @@ struct Core {
     /// Connections that were dark for a reason that may hide HTTP.
     maybe_http_dark: u64,
     lost_bytes: u64,
+    /// Something was lost, and nobody knows how much.
+    lost_unsized: bool,
 }
 
 impl Detector {
@@ -99,6 +102,7 @@ impl Detector {
             suspects: 0,
             maybe_http_dark: 0,
             lost_bytes: 0,
+            lost_unsized: false,
             settings,
             limits,
         };
@@ -122,7 +126,7 @@ impl Detector {
         let core = &mut self.core;
         core.advance(at, out);
         match kind {
-            Kind::Opened { ends, joined } => {
+            Kind::Opened { ends, joined, .. } => {
                 core.stats.connections.total += 1;
                 core.stats.connections.joined_late += u64::from(joined);
                 self.connections.insert(id, Connection::new(id, *ends, at));
@@ -176,7 +180,8 @@ impl Detector {
     /// What the counts say so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        verdict::of(&self.core.stats, self.core.maybe_http_dark, self.core.lost_bytes)
+        let lost = Lost { bytes: self.core.lost_bytes, more: self.core.lost_unsized };
+        verdict::of(&self.core.stats, self.core.maybe_http_dark, lost)
     }
 }
 
@@ -201,6 +206,8 @@ impl Core {
     /// Something was seen on an open connection.
     fn seen(&mut self, at: Time, connection: &mut Connection, kind: Kind, out: &mut Vec<Finding>) {
         match kind {
+            Kind::Ends(ends) => self.renamed(connection, |connection| connection.place(*ends)),
+            Kind::Process(process) => self.renamed(connection, |connection| connection.belongs_to(process)),
             Kind::Hello(hello) => self.hello(at, connection, *hello),
             Kind::Secured(secured) => *self.stats.connections.versions.entry(secured.version).or_default() += 1,
             Kind::Protocol(protocol) => self.protocol(connection, protocol),

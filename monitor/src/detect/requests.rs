@@ -112,8 +112,7 @@ impl Core {
             out.push(Finding::OriginError(Box::new(OriginErrorFinding {
                 time: at,
                 id: self.errors,
-                client: connection.ends.client,
-                server: connection.ends.server,
+                parties: connection.parties(),
                 protocol,
                 edge: connection.edge(open.map(|open| &*open.request)),
                 request: open.map(|open| Arc::clone(&open.request)),
@@ -182,8 +181,7 @@ impl Core {
         let loss = Loss {
             time: cause.time,
             kind: cause.kind,
-            client: connection.ends.client,
-            server: connection.ends.server,
+            parties: connection.parties(),
             edge: connection.edge(open.as_ref().map(|open| &*open.request)),
             request: open.map(|open| open.request),
             record,
@@ -282,7 +280,9 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
                     (Side::Server, "alert")
                 }
                 CloseHow::Alert(by, _) => (by, "alert"),
-                CloseHow::Reused | CloseHow::Idle | CloseHow::Evicted | CloseHow::InputEnded => return None,
+                CloseHow::Reused | CloseHow::Idle | CloseHow::Freed | CloseHow::Evicted | CloseHow::InputEnded => {
+                    return None;
+                }
             };
             if let Some(goaway) = covered.filter(|goaway| goaway.code != ErrorCode::NO_ERROR) {
                 return Some(by_goaway(goaway.code));
@@ -304,7 +304,8 @@ fn target(request: &Request) -> u64 {
 
 /// What a request is remembered by.
 pub(super) fn brief(connection: &Connection, request: Option<&Request>, at: Time) -> Brief {
-    let who = connection.who(connection.edge(request));
+    let edge = connection.edge(request);
+    let who = connection.who(edge);
     let (host, server, server_host) = (connection.host, connection.server, connection.server_host);
     let target = request.map_or(0, target);
     let shape = request.map_or(0, |request| match (&request.method, &request.path) {
@@ -324,5 +325,6 @@ pub(super) fn brief(connection: &Connection, request: Option<&Request>, at: Time
         server_host,
         protocol: connection.protocol.unwrap_or(Protocol::Other),
         first: connection.requests == 1,
+        stranger: connection.is_stranger(edge),
     }
 }

@@ -22,6 +22,16 @@ impl Core {
         }
     }
 
+    /// What the connection is known by changes.
+    pub(super) fn renamed(&mut self, connection: &mut Connection, change: impl FnOnce(&mut Connection)) {
+        let before = connection.pair();
+        change(connection);
+        if connection.blind.is_some() && connection.pair() != before {
+            self.blind.end(before, None);
+            self.blind.begin(connection.pair());
+        }
+    }
+
     pub(super) fn protocol(&mut self, connection: &mut Connection, protocol: Protocol) {
         if connection.protocol.replace(protocol).is_none() {
             *self.stats.connections.protocols.entry(protocol).or_default() += 1;
@@ -37,20 +47,21 @@ impl Core {
         at: Time,
         connection: &mut Connection,
         by: Side,
-        bytes: u64,
+        bytes: Option<u64>,
         noticed: GapWhere,
         out: &mut Vec<Finding>,
     ) {
         let counts = self.stats.gaps.entry(noticed.name()).or_default();
-        *counts = (counts.0 + 1, counts.1.saturating_add(bytes));
-        self.lost_bytes = self.lost_bytes.saturating_add(bytes);
+        *counts = (counts.0 + 1, counts.1.saturating_add(bytes.unwrap_or(0)));
+        self.lost_bytes = self.lost_bytes.saturating_add(bytes.unwrap_or(0));
+        self.lost_unsized |= bytes.is_none();
         if by == Side::Client && connection.protocol != Some(Protocol::Other) {
-            self.blind.point((connection.host, connection.server), at);
+            self.blind.point(connection.pair(), at);
             self.trim();
         }
         if self.noted(connection) {
-            let (client, server) = (connection.ends.client, connection.ends.server);
-            out.push(Finding::Gap { time: at, connection: connection.id, client, server, by, bytes, at: noticed });
+            let parties = connection.parties();
+            out.push(Finding::Gap { time: at, connection: connection.id, parties, by, bytes, at: noticed });
         }
     }
 
@@ -79,8 +90,7 @@ impl Core {
             out.push(Finding::Suspected(Box::new(SuspectedFinding {
                 time,
                 id: self.suspects,
-                client: connection.ends.client,
-                server: connection.ends.server,
+                parties: connection.parties(),
                 sni: connection.sni.clone(),
                 delay,
             })));
@@ -89,8 +99,7 @@ impl Core {
             out.push(Finding::Dark(Box::new(DarkFinding {
                 time: at,
                 connection: connection.id,
-                client: connection.ends.client,
-                server: connection.ends.server,
+                parties: connection.parties(),
                 sni: connection.sni.clone(),
                 by,
                 why,
@@ -116,8 +125,8 @@ impl Core {
     ) {
         *self.stats.anomalies.entry(what).or_default() += 1;
         if self.noted(connection) {
-            let (client, server) = (connection.ends.client, connection.ends.server);
-            out.push(Finding::Anomaly { time: at, connection: connection.id, client, server, by, what });
+            let parties = connection.parties();
+            out.push(Finding::Anomaly { time: at, connection: connection.id, parties, by, what });
         }
     }
 
@@ -139,7 +148,7 @@ impl Core {
         self.settle(connection);
         if connection.blind.is_none() {
             connection.blind = Some(at);
-            self.blind.begin((connection.host, connection.server));
+            self.blind.begin(connection.pair());
             self.trim();
         }
     }
@@ -161,7 +170,7 @@ impl Core {
             self.trim();
         }
         if connection.blind.take().is_some() {
-            self.blind.end((connection.host, connection.server), held);
+            self.blind.end(connection.pair(), held);
         }
     }
 

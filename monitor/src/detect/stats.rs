@@ -1,7 +1,6 @@
 //! Counts that take more than one addition.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::model::{CaseCounts, CaseFinding, CaseKind, Outcome, Stats, Time, Timeline};
@@ -12,7 +11,7 @@ const STEPS: usize = 60;
 /// Counts a decided case.
 pub(super) fn case(stats: &mut Stats, case: &CaseFinding, top: usize) {
     *stats.cases.entry((case.kind, case.outcome, case.edge)).or_default() += 1;
-    let server = stats.servers.slot(case.server);
+    let server = stats.servers.slot(case.parties.server);
     stats.servers.at(server).add_case(case.kind, case.outcome);
     if let Some(basis) = case.basis {
         *stats.bases.entry((case.kind, basis)).or_default() += 1;
@@ -25,8 +24,8 @@ pub(super) fn case(stats: &mut Stats, case: &CaseFinding, top: usize) {
         stats.retry_delay.record(retry.delay);
     }
     let client = match case.edge.filter(|edge| edge.is_cdn()) {
-        Some(edge) => edge.name().to_owned(),
-        None => case.client.ip().to_string(),
+        Some(edge) => Some(edge.name().to_owned()),
+        None => case.parties.client.map(|client| client.ip().to_string()),
     };
     let request = case.request.as_deref();
     let path = request
@@ -36,8 +35,8 @@ pub(super) fn case(stats: &mut Stats, case: &CaseFinding, top: usize) {
     let worst = &mut stats.worst;
     dropped += path.map_or(0, |path| worse(&mut worst.paths, path, case, top));
     dropped += host.map_or(0, |host| worse(&mut worst.hosts, host, case, top));
-    dropped += worse(&mut worst.clients, client, case, top);
-    dropped += worse::<SocketAddr>(&mut worst.servers, case.server, case, top);
+    dropped += client.map_or(0, |client| worse(&mut worst.clients, client, case, top));
+    dropped += case.parties.server.map_or(0, |server| worse(&mut worst.servers, server, case, top));
     if dropped > 0 {
         *stats.capped.entry("top").or_default() += dropped;
     }

@@ -27,7 +27,7 @@ pub(super) struct Suspicion {
 impl Suspicion {
     /// A hello: one that offers h2 is remembered, one that offers only http/1.1 is compared with it. False: a cap was reached.
     pub(super) fn hello(&mut self, connection: &Connection, time: Time, window: Duration, cap: usize) -> bool {
-        let pair = (Connection::client_host(&connection.ends), connection.ends.server);
+        let Some(pair) = pair(connection) else { return true };
         if connection.offers_h2 {
             if self.offers.len() >= cap && time >= self.trimmed.plus(window / 4) {
                 self.offers.retain(|_, offer| offer.open || offer.last.plus(window) >= time);
@@ -51,7 +51,7 @@ impl Suspicion {
 
     /// The connection can be read after all: nothing about it needs to be suspected.
     pub(super) fn readable(&mut self, connection: &Connection) {
-        let pair = (Connection::client_host(&connection.ends), connection.ends.server);
+        let Some(pair) = pair(connection) else { return };
         if self.offers.get(&pair).is_some_and(|offer| offer.connection == connection.id) {
             self.offers.remove(&pair);
         }
@@ -65,7 +65,7 @@ impl Suspicion {
 
     /// The connection ended.
     pub(super) fn closed(&mut self, connection: &Connection, time: Time) {
-        let pair = (Connection::client_host(&connection.ends), connection.ends.server);
+        let Some(pair) = pair(connection) else { return };
         if let Some(offer) = self.offers.get_mut(&pair)
             && offer.connection == connection.id
         {
@@ -74,4 +74,9 @@ impl Suspicion {
         }
         self.pending.remove(&connection.id);
     }
+}
+
+/// The client's host and the server. Hellos are seen in packets, which have both addresses.
+fn pair(connection: &Connection) -> Option<(IpAddr, SocketAddr)> {
+    Some((Connection::client_host(&connection.ends)?, connection.ends.server?))
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::lifetime::Lifetime;
 use crate::limits::Limits;
-use crate::model::{KeyStats, Time};
+use crate::model::{KeyStats, Owners, Process, SecretName, Time};
 
 /// Malformed lines that are told by number.
 const TOLD: usize = 16;
@@ -22,6 +22,8 @@ pub(super) struct NewKeys {
     pub(super) store: Arc<KeyStore>,
     /// The client randoms of those that are new, and the transcripts.
     pub(super) randoms: Arc<[[u8; 32]]>,
+    /// Who had them, of those that a probe took.
+    pub(super) owners: Arc<Owners>,
 }
 
 /// A key log on its way in.
@@ -52,6 +54,7 @@ pub struct Keys {
     matched: u64,
     /// Of a live run.
     lifetime: Option<Lifetime>,
+    owners: Arc<Owners>,
 }
 
 impl Keys {
@@ -64,6 +67,7 @@ impl Keys {
             stats: KeyStats::default(),
             matched: 0,
             lifetime: None,
+            owners: Arc::default(),
         }
     }
 
@@ -111,6 +115,11 @@ impl Keys {
         self.told(feed);
     }
 
+    /// A process had the secret of this name, which is about to come.
+    pub fn owner(&mut self, name: SecretName, process: &Arc<Process>) {
+        Arc::make_mut(&mut self.owners).add(name, process);
+    }
+
     /// The key log has ended, or was replaced: what stands in it is complete, and what comes next is a new one.
     pub fn end(&mut self, feed: &mut KeyFeed) {
         feed.log.finish(&mut self.store);
@@ -144,7 +153,7 @@ impl Keys {
             self.matched += randoms.iter().filter(|random| lifetime.came(random)).count() as u64;
         }
         randoms.extend(self.store.transcripts_since(before.0));
-        Some(NewKeys { randoms: randoms.into(), store: Arc::new(self.store.clone()) })
+        Some(NewKeys { randoms: randoms.into(), store: Arc::new(self.store.clone()), owners: Arc::clone(&self.owners) })
     }
 
     /// Keys go with their connections, and when they are old.

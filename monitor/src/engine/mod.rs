@@ -7,6 +7,7 @@
 mod keys;
 mod lifetime;
 mod merge;
+mod once;
 mod recent;
 mod waiting;
 mod workers;
@@ -20,11 +21,11 @@ use tls_tap::late::Search;
 use crate::detect::{Detector, Settings};
 use crate::flow::FlowCounts;
 use crate::limits::Limits;
-use crate::model::{Event, Finding, PacketBatch, SegmentBatch, Stats, Time, Verdict};
-use crate::packet::Decoder;
+use crate::model::{Event, Finding, Interest, PacketBatch, SegmentBatch, Stats, Time, Verdict};
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
 use lifetime::Allowance;
+use once::Once;
 use recent::Recent;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
@@ -71,7 +72,6 @@ pub trait Listener {
 /// The pipeline between sources and sinks.
 pub struct Engine<'m> {
     workers: Workers<'m>,
-    decoder: Decoder,
     detector: Detector,
     search: Search,
     keys: Keys,
@@ -83,7 +83,7 @@ pub struct Engine<'m> {
     /// Connections of which the late search found a secret.
     found_late: Recent<()>,
     found: u64,
-    spare: Vec<SegmentBatch<'m>>,
+    spare: Vec<(PacketBatch<'m>, SegmentBatch<'m>)>,
     waiting: Waiting,
     /// Events of shards that are ahead of others, by shard.
     ahead: Vec<Vec<(u64, Event)>>,
@@ -95,8 +95,12 @@ pub struct Engine<'m> {
     settled: Time,
     /// The latest time that is known.
     now: Time,
+    /// Sees to it that a connection which comes as packets and as plaintext is counted once.
+    once: Once,
     /// Of a live run: what its search may cost.
     allowance: Option<Allowance>,
+    /// Of a live run: flows whose payload is read no more, or is again, since somebody asked.
+    interests: Vec<Interest>,
 }
 
 impl<'m> Engine<'m> {
@@ -129,7 +133,6 @@ impl<'m> Engine<'m> {
     {
         Self {
             workers: Workers::start(scope, plan.threads, &limits),
-            decoder: Decoder::new(&limits),
             detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
             search: Search::new(limits.late_trials),
             keys,
@@ -146,8 +149,20 @@ impl<'m> Engine<'m> {
             reached: None,
             settled: Time::default(),
             now: Time::default(),
+            once: Once::default(),
             allowance: None,
+            interests: Vec::new(),
         }
+    }
+
+    /// Packets and plaintext come of the same connections: each is counted once, by its packets where they can be read.
+    pub const fn count_once(&mut self) {
+        self.once.watch();
+    }
+
+    /// Flows whose payload is read no more, or is again, since the last call: for a source that can leave payload out.
+    pub fn take_interests(&mut self) -> Vec<Interest> {
+        std::mem::take(&mut self.interests)
     }
 
     /// The keys of the run: what is added reaches the flows with the next packets, or when the run settles.
@@ -176,7 +191,7 @@ impl<'m> Engine<'m> {
         self.workers.send(Job { keys, until, ..job }, std::mem::take(&mut self.unlocks));
     }
 
-    /// Takes the next packets of the source, and what came between them.
+    /// Takes the next packets of the source, and what came between them, and leaves an empty batch.
     pub fn packets(&mut self, packets: &mut PacketBatch<'m>, listener: &mut dyn Listener) {
         // The verdict needs what was lost, and of how many.
         let stats = self.detector.stats_mut();
@@ -188,14 +203,21 @@ impl<'m> Engine<'m> {
         for text in packets.secrets.drain(..) {
             self.keys.block(&text);
         }
-        if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
-            let (start, end) = self.span.unwrap_or((first.time, last.time));
-            self.span = Some((start.min(first.time), end.max(last.time)));
+        let times = [
+            packets.packets.first().map(|packet| packet.time),
+            packets.packets.last().map(|packet| packet.time),
+            packets.plaintext.first().map(|plaintext| plaintext.time),
+            packets.plaintext.last().map(|plaintext| plaintext.time),
+        ];
+        let known = || times.into_iter().flatten();
+        if let (Some(first), Some(last)) = (known().min(), known().max()) {
+            let (start, end) = self.span.unwrap_or((first, last));
+            self.span = Some((start.min(first), end.max(last)));
             // The verdict tells packets without connections from no packets at all.
             self.detector.stats_mut().span = self.span;
-            let mut segments = self.spare.pop().unwrap_or_default();
-            self.decoder.decode(packets, &mut segments);
-            self.send(Job { batch: Some(segments), ..Job::default() });
+            let (empty, segments) = self.spare.pop().unwrap_or_default();
+            let packets = std::mem::replace(packets, empty);
+            self.send(Job { packets: Some(packets), batch: Some(segments), ..Job::default() });
             self.take_outputs(LAG, TRIALS_A_BATCH, listener);
             self.catch_up(LAG, listener);
         }
@@ -256,7 +278,7 @@ impl<'m> Engine<'m> {
             merge::in_order(in_order, |event| events.push(event));
             self.waiting.add(events, now, late, blind);
         }
-        self.spare.extend(output.batch);
+        self.spare.extend(output.packets.zip(output.batch));
         while let Some((events, now)) = self.waiting.due() {
             events.into_iter().for_each(|event| self.hear(event, listener));
             self.decide(now, listener);
@@ -269,6 +291,7 @@ impl<'m> Engine<'m> {
             samples.ended.into_iter().for_each(|random| self.keys.ended(random));
             if self.allowance.is_some() {
                 samples.gone.into_iter().for_each(|token| self.search.remove_flow(token));
+                self.interests.extend(samples.interests);
             }
             for (token, side, samples) in samples.flows {
                 self.shards.insert(token, shard);
@@ -279,8 +302,11 @@ impl<'m> Engine<'m> {
     }
 
     fn hear(&mut self, event: Event, listener: &mut dyn Listener) {
-        listener.event(&event);
-        self.detector.event(event, &mut self.findings);
+        let Self { once, detector, findings, .. } = self;
+        once.event(event, &mut |event| {
+            listener.event(&event);
+            detector.event(event, findings);
+        });
     }
 
     fn decide(&mut self, now: Option<Time>, listener: &mut dyn Listener) {
@@ -335,15 +361,15 @@ impl<'m> Engine<'m> {
         }
         self.detector.finish(now, &mut self.findings);
         self.decide(None, listener);
-        self.decoder.finish();
     }
 
     /// Every count so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.detector.stats().clone();
-        stats.packets = self.decoder.counts().clone();
+        stats.packets = self.workers.packets().clone();
         stats.span = self.span;
+        stats.connections.plaintext = self.once.uses().clone();
         self.keys.count(&mut stats.keys);
         stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();

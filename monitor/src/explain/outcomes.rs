@@ -19,8 +19,9 @@ pub(super) const OUTCOMES: [(&str, &str); 4] = [
 ];
 
 /// The reasons of an unknown outcome.
-pub(super) const WHYS: [(&str, &str); 7] = [
+pub(super) const WHYS: [(&str, &str); 8] = [
     ("input_ended", "the capture ended before the window did"),
+    ("client_unknown", "the client's address is not known (plaintext from a probe): who asked again cannot be told"),
     ("client_blind", "the client had connections that could not be read: the retry may have been there"),
     ("ambiguous", "several requests fit equally: on a busy URL a success may be another visitor's"),
     ("other_origin", "a CDN may have asked another origin"),

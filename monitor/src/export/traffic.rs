@@ -2,11 +2,11 @@
 
 use super::family::Family;
 use super::findings::PROTOCOLS;
-use crate::model::Stats;
+use crate::model::{PlaintextUse, Stats};
 use crate::sink::words::{self, SIDES};
 
 const VERSIONS: [&str; 3] = ["1.2", "1.3", "other"];
-const CLOSES: [&str; 7] = ["alert", "evicted", "fin", "idle", "input_ended", "reused", "rst"];
+const CLOSES: [&str; 8] = ["alert", "evicted", "fin", "freed", "idle", "input_ended", "reused", "rst"];
 
 pub(super) fn families(stats: &Stats, out: &mut Vec<Family>) {
     messages(stats, out);
@@ -56,6 +56,12 @@ fn connections(stats: &Stats, out: &mut Vec<Family>) {
         family.add_fixed([("how", how)], seen.closed.get(how).copied().unwrap_or(0));
     }
     out.push(family);
+    let help = "Connections whose plaintext probes took, by what became of it.";
+    let mut family = Family::counter("h2watch_plaintext_connections_total", help);
+    for what in PlaintextUse::ALL {
+        family.add_fixed([("use", what.name())], seen.plaintext.get(&what).copied().unwrap_or(0));
+    }
+    out.push(family);
     let help = "Connections whose start was not in the capture.";
     out.push(Family::counter("h2watch_joined_late_connections_total", help).only(seen.joined_late));
     let help = "TCP payload bytes of the connections that have ended.";
@@ -75,6 +81,7 @@ fn packets(stats: &Stats, out: &mut Vec<Family>) {
         ("malformed", packets.malformed),
         ("unsupported_link", packets.unsupported_link),
         ("truncated", packets.truncated),
+        ("shortened", packets.shortened),
         ("fragment", packets.fragments),
         ("fragment_lost", packets.fragments_lost),
         ("too_deep", packets.too_deep),

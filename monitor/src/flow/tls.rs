@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use h2_tap::Auth;
-use tls_tap::{Alert, Chunk, Gap, Hello, KeyStore, Proof, Reader, Secured, Tls, Version};
+use tls_tap::{Alert, Chunk, Followed, Gap, Hello, KeyStore, Proof, Reader, Secured, Tls, Version, keylog};
+use zeroize::Zeroizing;
 
 use super::http::Http;
 use super::voice::Teller;
 use crate::limits::Limits;
-use crate::model::{DarkWhy, HelloSeen, Kind, SecuredSeen, Side, Time};
+use crate::model::{DarkWhy, HelloSeen, Kind, Owners, SecretName, SecuredSeen, Side, Time};
 
 /// TLS on a connection, and HTTP inside it.
 #[derive(Debug)]
@@ -19,9 +22,22 @@ pub(crate) struct TlsLayer<'m> {
     registered: bool,
 }
 
+/// What the TLS layers of a shard share besides keys.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Client randoms of the hellos that were seen.
+    pub(crate) claims: Vec<[u8; 32]>,
+    /// Who had the secrets that a probe took.
+    pub(crate) owners: Arc<Owners>,
+    /// Secrets that followed from others, as lines of a key log; `None`: nobody asks for them.
+    pub(crate) followed: Option<Vec<Zeroizing<String>>>,
+}
+
 /// What hears the records.
 #[derive(Debug)]
 struct Inner {
+    /// The process that had a secret was told.
+    owned: bool,
     http: Http,
     tls13: bool,
     now: Time,
@@ -46,7 +62,7 @@ impl<'m> TlsLayer<'m> {
         let caps = tls_tap::Limits { held: limits.held_flow, ..tls_tap::Limits::default() };
         Self {
             tap: if midstream { Tls::midstream(caps) } else { Tls::new(caps) },
-            inner: Inner { http: Http::undecided(midstream), tls13: false, now: Time(0) },
+            inner: Inner { owned: false, http: Http::undecided(midstream), tls13: false, now: Time(0) },
             sampled: [false; 2],
             listed: false,
             registered: false,
@@ -59,12 +75,23 @@ impl<'m> TlsLayer<'m> {
         side: Side,
         chunk: Chunk<'m, '_>,
         keys: &KeyStore,
-        claims: &mut Vec<[u8; 32]>,
+        beside: &mut Beside,
         teller: &mut Teller<'_>,
     ) {
         self.inner.now = time;
-        self.tap.data(time.0, of(side), chunk, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.tap.data(time.0, of(side), chunk, keys, &mut Ears { inner: &mut self.inner, beside, teller });
+        self.say_owner(beside, teller);
         self.say_blind(time, keys, teller);
+    }
+
+    /// The process that had the key of this connection, by its client random.
+    fn say_owner(&mut self, beside: &mut Beside, teller: &mut Teller<'_>) {
+        if !self.inner.owned
+            && !beside.owners.is_empty()
+            && let Some(random) = self.tap.random().copied()
+        {
+            Ears { inner: &mut self.inner, beside, teller }.owner(&random);
+        }
     }
 
     pub(crate) fn gap(
@@ -73,11 +100,11 @@ impl<'m> TlsLayer<'m> {
         side: Side,
         bytes: u64,
         keys: &KeyStore,
-        claims: &mut Vec<[u8; 32]>,
+        beside: &mut Beside,
         teller: &mut Teller<'_>,
     ) {
         self.inner.now = time;
-        self.tap.gap(time.0, of(side), bytes, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.tap.gap(time.0, of(side), bytes, keys, &mut Ears { inner: &mut self.inner, beside, teller });
     }
 
     /// A connection whose key is missing is dark from its first held record on, not only from its end.
@@ -90,19 +117,20 @@ impl<'m> TlsLayer<'m> {
         }
     }
 
-    pub(crate) fn retry(&mut self, keys: &KeyStore, claims: &mut Vec<[u8; 32]>, teller: &mut Teller<'_>) {
+    pub(crate) fn retry(&mut self, keys: &KeyStore, beside: &mut Beside, teller: &mut Teller<'_>) {
         self.registered = false;
-        self.tap.retry(keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.say_owner(beside, teller);
+        self.tap.retry(keys, &mut Ears { inner: &mut self.inner, beside, teller });
     }
 
     pub(crate) fn unlock(
         &mut self,
         found: tls_tap::late::Found,
         keys: &KeyStore,
-        claims: &mut Vec<[u8; 32]>,
+        beside: &mut Beside,
         teller: &mut Teller<'_>,
     ) {
-        self.tap.unlock(found, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.tap.unlock(found, keys, &mut Ears { inner: &mut self.inner, beside, teller });
     }
 
     /// The connection is over. `orderly`: with a FIN of the server.
@@ -111,10 +139,10 @@ impl<'m> TlsLayer<'m> {
         time: Time,
         orderly: bool,
         keys: &KeyStore,
-        claims: &mut Vec<[u8; 32]>,
+        beside: &mut Beside,
         teller: &mut Teller<'_>,
     ) {
-        self.tap.finish(time.0, keys, &mut Ears { inner: &mut self.inner, claims, teller });
+        self.tap.finish(time.0, keys, &mut Ears { inner: &mut self.inner, beside, teller });
         self.inner.http.finish(time, orderly, teller);
         teller.unread(self.tap.unread());
     }
@@ -186,6 +214,11 @@ impl<'m> TlsLayer<'m> {
         self.tap.random().copied()
     }
 
+    /// Nothing will make it readable.
+    pub(crate) const fn is_dead(&self) -> bool {
+        self.tap.is_dead()
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.tap.held()
     }
@@ -199,8 +232,19 @@ impl<'m> TlsLayer<'m> {
 /// Hears one connection's records for the duration of a call.
 struct Ears<'a, 'b> {
     inner: &'a mut Inner,
-    claims: &'a mut Vec<[u8; 32]>,
+    beside: &'a mut Beside,
     teller: &'a mut Teller<'b>,
+}
+
+impl Ears<'_, '_> {
+    /// Tells who had the secret of this name.
+    fn owner(&mut self, name: &SecretName) {
+        if let Some(process) = self.beside.owners.get(name)
+            && !std::mem::replace(&mut self.inner.owned, true)
+        {
+            self.teller.tell(self.inner.now, Kind::Process(Arc::clone(process)));
+        }
+    }
 }
 
 impl Reader for Ears<'_, '_> {
@@ -236,8 +280,8 @@ impl Reader for Ears<'_, '_> {
     fn client_hello(&mut self, time: u64, hello: Hello) {
         /// Claims that wait until the late search asks for them.
         const CLAIMS: usize = 1 << 16;
-        if self.claims.len() < CLAIMS {
-            self.claims.push(hello.random);
+        if self.beside.claims.len() < CLAIMS {
+            self.beside.claims.push(hello.random);
         }
         self.teller.tell(Time(time), Kind::Hello(Box::new(HelloSeen { sni: hello.sni, alpn: hello.alpn })));
     }
@@ -254,6 +298,13 @@ impl Reader for Ears<'_, '_> {
         self.teller.tell(Time(time), Kind::Secured(Box::new(seen)));
         if let Some(alpn) = alpn {
             self.inner.http.alpn(Time(time), &alpn, self.teller);
+        }
+    }
+
+    fn followed(&mut self, followed: Followed<'_>) {
+        self.owner(followed.transcript);
+        if let Some(lines) = &mut self.beside.followed {
+            lines.push(keylog::line(followed.random, followed.kind, followed.secret));
         }
     }
 

@@ -11,7 +11,7 @@ use super::http::Http;
 use super::proxy;
 use super::roles;
 use super::sniff::{self, Guess};
-use super::tls::TlsLayer;
+use super::tls::{Beside, TlsLayer};
 use super::voice::{Teller, Voice};
 use crate::limits::Limits;
 use crate::model::{CloseHow, DarkWhy, Endpoints, FlowKey, GapWhere, Kind, Protocol, Side, Time};
@@ -21,8 +21,7 @@ pub(crate) struct Env<'a> {
     pub(crate) out: &'a mut Events,
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) keys: &'a KeyStore,
-    /// Client randoms of the hellos that were seen.
-    pub(crate) claims: &'a mut Vec<[u8; 32]>,
+    pub(crate) beside: &'a mut Beside,
 }
 
 /// Everything above TCP on one connection.
@@ -34,6 +33,8 @@ pub(crate) struct Upper<'m> {
     joined: bool,
     proxied: Option<SocketAddr>,
     opened: bool,
+    /// Whether its payload is read, as it was told last.
+    interest: bool,
     stage: Stage<'m>,
 }
 
@@ -107,12 +108,9 @@ impl<'m> Upper<'m> {
             joined,
             proxied: None,
             opened: false,
+            interest: true,
             stage: Stage::Sniffing(Sniffing::default()),
         }
-    }
-
-    pub(crate) const fn voice(&self) -> &Voice {
-        &self.voice
     }
 
     pub(crate) const fn voice_mut(&mut self) -> &mut Voice {
@@ -138,7 +136,7 @@ impl<'m> Upper<'m> {
         let side = self.side(from_low);
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         match &mut self.stage {
-            Stage::Tls(tls) => tls.data(time, side, chunk, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.data(time, side, chunk, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => {
                 let tunnel = http.data(time, side, chunk.bytes(), true, &mut || Auth::Verified, &mut teller);
                 if let Some(used) = tunnel {
@@ -154,8 +152,24 @@ impl<'m> Upper<'m> {
         }
     }
 
+    /// Whether its payload is read, when that is not what was told last. `cut`: some was missing just now, so that it is told again.
+    pub(crate) fn take_interest(&mut self, cut: bool) -> Option<bool> {
+        let interest = match &self.stage {
+            Stage::Sniffing(_) | Stage::Clear(_) => true,
+            Stage::Tls(tls) => !tls.is_dead(),
+            Stage::Blind => false,
+        };
+        let before = std::mem::replace(&mut self.interest, interest);
+        (before != interest || (cut && interest)).then_some(interest)
+    }
+
     /// The next bytes of a direction are lost.
     pub(crate) fn gap(&mut self, from_low: bool, time: Time, bytes: u64, at: GapWhere, env: &mut Env<'_>) {
+        if at == GapWhere::Truncated && !self.interest {
+            // Left out because nobody reads it: as good as seen.
+            self.voice.add_unread(bytes);
+            return;
+        }
         let side = self.side(from_low);
         if let Stage::Sniffing(sniffing) = &mut self.stage {
             sniffing.lose(from_low, time, bytes);
@@ -164,10 +178,10 @@ impl<'m> Upper<'m> {
         }
         let side = if self.client_is_low.is_some() { self.side(from_low) } else { side };
         let mut teller = teller(&mut self.voice, env.out, env.limits);
-        teller.tell(time, Kind::Gap { by: side, bytes, at });
+        teller.tell(time, Kind::Gap { by: side, bytes: Some(bytes), at });
         teller.unread(bytes);
         match &mut self.stage {
-            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => http.gap(time, side, bytes, bytes, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
@@ -181,8 +195,9 @@ impl<'m> Upper<'m> {
         let low_is_client = *self.client_is_low.get_or_insert_with(|| roles::by_port(&self.key));
         let (low, high) = (FlowKey::address(self.key.low), FlowKey::address(self.key.high));
         let (client, server) = if low_is_client { (low, high) } else { (high, low) };
-        let ends = Box::new(Endpoints { client, server, proxied: self.proxied });
-        teller(&mut self.voice, env.out, env.limits).tell(time, Kind::Opened { ends, joined: self.joined });
+        let ends = Box::new(Endpoints { client: Some(client), server: Some(server), proxied: self.proxied });
+        let opened = Kind::Opened { ends, joined: self.joined, plaintext: false };
+        teller(&mut self.voice, env.out, env.limits).tell(time, opened);
     }
 
     fn sniff(&mut self, from_low: bool, time: Time, chunk: Chunk<'m, '_>, env: &mut Env<'_>) {
@@ -336,7 +351,7 @@ impl<'m> Upper<'m> {
         let side = self.side(from_low);
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         match &mut self.stage {
-            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.gap(time, side, bytes, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => http.gap(time, side, bytes, bytes, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
@@ -386,7 +401,7 @@ impl<'m> Upper<'m> {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         teller.ending = ending;
         match &mut self.stage {
-            Stage::Tls(tls) => tls.finish(time, orderly, env.keys, env.claims, &mut teller),
+            Stage::Tls(tls) => tls.finish(time, orderly, env.keys, env.beside, &mut teller),
             Stage::Clear(http) => http.finish(time, orderly, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
@@ -399,7 +414,7 @@ impl<'m> Upper<'m> {
     pub(crate) fn retry(&mut self, env: &mut Env<'_>) {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         if let Stage::Tls(tls) = &mut self.stage {
-            tls.retry(env.keys, env.claims, &mut teller);
+            tls.retry(env.keys, env.beside, &mut teller);
         }
     }
 
@@ -407,7 +422,7 @@ impl<'m> Upper<'m> {
     pub(crate) fn unlock(&mut self, found: tls_tap::late::Found, env: &mut Env<'_>) {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         if let Stage::Tls(tls) = &mut self.stage {
-            tls.unlock(found, env.keys, env.claims, &mut teller);
+            tls.unlock(found, env.keys, env.beside, &mut teller);
         }
     }
 
@@ -416,7 +431,7 @@ impl<'m> Upper<'m> {
         let mut teller = teller(&mut self.voice, env.out, env.limits);
         if let Stage::Tls(tls) = &mut self.stage {
             teller.dark(time, None, DarkWhy::Tls(tls_tap::Dark::HeldTooMuch));
-            tls.finish(time, false, env.keys, env.claims, &mut teller);
+            tls.finish(time, false, env.keys, env.beside, &mut teller);
             self.stage = Stage::Blind;
         }
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{ConnectionId, Endpoints, Protocol, Request, Side, Time};
+use super::{ConnectionId, Endpoints, Process, Protocol, Request, Side, Time};
 
 /// Something that `flow` saw. Events of one connection come in order; events of several connections come in the order of the packets
 /// that gave rise to them. An event that a late key made readable has an earlier time than those around it.
@@ -24,9 +24,15 @@ pub enum Kind {
     Opened {
         /// Who is who.
         ends: Box<Endpoints>,
-        /// The SYN was not seen.
+        /// The SYN was not seen; of plaintext: the handshake.
         joined: bool,
+        /// It is seen as the plaintext of a process, not as packets.
+        plaintext: bool,
     },
+    /// Its ends became known after it was opened.
+    Ends(Box<Endpoints>),
+    /// The process at one of its ends: any time while it is open.
+    Process(Arc<Process>),
     /// A ClientHello.
     Hello(Box<HelloSeen>),
     /// The TLS handshake settled.
@@ -63,12 +69,12 @@ pub enum Kind {
         /// The request's header section was seen.
         known: bool,
     },
-    /// Bytes that the capture does not have.
+    /// Bytes that the capture does not have, or that were lost between a probe and the monitor.
     Gap {
         /// Who sent them.
         by: Side,
-        /// How many, as far as known.
-        bytes: u64,
+        /// How many, where it is known.
+        bytes: Option<u64>,
         /// How it was noticed.
         at: GapWhere,
     },
@@ -196,6 +202,8 @@ pub enum CloseHow {
     Reused,
     /// No packet for the idle time.
     Idle,
+    /// The process let it go. Which end closed it cannot be seen from there.
+    Freed,
     /// The flow table was full.
     Evicted,
     /// The input ended: requests were still in flight.
@@ -213,6 +221,8 @@ pub enum GapWhere {
     Truncated,
     /// The flow ended with a hole.
     End,
+    /// A probe took them, and there was no room for them.
+    Probe,
 }
 
 impl GapWhere {
@@ -224,6 +234,7 @@ impl GapWhere {
             Self::Cap => "cap",
             Self::Truncated => "truncated",
             Self::End => "end",
+            Self::Probe => "probe",
         }
     }
 }

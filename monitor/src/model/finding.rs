@@ -1,8 +1,9 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectionId, DarkWhy, Edge, ErrorCode, Evidence, GapWhere, Phase, Protocol, Request, Side, Time};
+use super::{
+    ConnectionId, DarkWhy, Edge, ErrorCode, Evidence, GapWhere, Parties, Phase, Protocol, Request, Side, Time,
+};
 
 /// What `detect` tells the sinks. Ids are unique within a run and the same in every run over the same input.
 #[derive(Clone, Debug)]
@@ -22,13 +23,11 @@ pub enum Finding {
         /// Where.
         connection: ConnectionId,
         /// Who is who.
-        client: SocketAddr,
-        /// Who is who.
-        server: SocketAddr,
+        parties: Parties,
         /// Who sent the lost bytes.
         by: Side,
-        /// How many.
-        bytes: u64,
+        /// How many, where it is known.
+        bytes: Option<u64>,
         /// How it was noticed.
         at: GapWhere,
     },
@@ -41,9 +40,7 @@ pub enum Finding {
         /// Where.
         connection: ConnectionId,
         /// Who is who.
-        client: SocketAddr,
-        /// Who is who.
-        server: SocketAddr,
+        parties: Parties,
         /// Who sent it.
         by: Option<Side>,
         /// What: a stable snake_case word.
@@ -98,10 +95,8 @@ pub struct ResetFinding {
     pub id: u64,
     /// Where.
     pub connection: ConnectionId,
-    /// Who opened the connection.
-    pub client: SocketAddr,
-    /// Who accepted it.
-    pub server: SocketAddr,
+    /// Who is who on the connection.
+    pub parties: Parties,
     /// Server name of the hello.
     pub sni: Option<Box<str>>,
     /// The frame.
@@ -169,6 +164,8 @@ pub enum Why {
     InputEnded,
     /// The client had connections that could not be read.
     ClientBlind,
+    /// The client's address is not known, or a request for the same came from one that is not: it may have asked again unrecognised.
+    ClientUnknown,
     /// Several candidates fit equally.
     Ambiguous,
     /// A CDN may have asked another origin.
@@ -230,10 +227,8 @@ pub struct CaseFinding {
     pub why: Option<Why>,
     /// How the connection ended under it, where no frame reset it: `fin`, `rst`, `alert`, `goaway`.
     pub ended_by: Option<&'static str>,
-    /// Who opened the connection.
-    pub client: SocketAddr,
-    /// Who accepted it.
-    pub server: SocketAddr,
+    /// Who is who on the connection.
+    pub parties: Parties,
     /// The request, where it is known.
     pub request: Option<Arc<Request>>,
     /// The edge.
@@ -249,10 +244,8 @@ pub struct OriginErrorFinding {
     pub time: Time,
     /// `o<n>`.
     pub id: u64,
-    /// Who opened the connection.
-    pub client: SocketAddr,
-    /// Who accepted it.
-    pub server: SocketAddr,
+    /// Who is who on the connection.
+    pub parties: Parties,
     /// On what protocol.
     pub protocol: Protocol,
     /// The request, where it is known.
@@ -270,10 +263,8 @@ pub struct SuspectedFinding {
     pub time: Time,
     /// `s<n>`.
     pub id: u64,
-    /// Who asked.
-    pub client: SocketAddr,
-    /// Whom.
-    pub server: SocketAddr,
+    /// Who asked whom.
+    pub parties: Parties,
     /// Server name.
     pub sni: Option<Box<str>>,
     /// From the last sign of the h2 connection to the hello.
@@ -287,10 +278,8 @@ pub struct DarkFinding {
     pub time: Time,
     /// Where.
     pub connection: ConnectionId,
-    /// Who opened it.
-    pub client: SocketAddr,
-    /// Who accepted it.
-    pub server: SocketAddr,
+    /// Who is who.
+    pub parties: Parties,
     /// Server name.
     pub sni: Option<Box<str>>,
     /// Which side; `None`: neither is readable.

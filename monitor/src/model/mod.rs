@@ -4,6 +4,8 @@ mod connection;
 mod event;
 mod finding;
 mod histogram;
+mod kernel;
+mod owners;
 mod packet;
 mod plaintext;
 mod process;
@@ -13,7 +15,7 @@ mod stats;
 mod text;
 mod time;
 
-pub use connection::{ConnectionId, Endpoints, Protocol};
+pub use connection::{ConnectionId, Endpoints, Parties, Protocol};
 pub use event::{
     CloseHow, DarkWhy, Event, Exchange, ExchangeEnd, ExchangeId, GapWhere, GoAwaySeen, HelloSeen, Kind, ResetSeen,
     SecuredSeen,
@@ -24,14 +26,19 @@ pub use finding::{
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
+pub use kernel::{KernelFrame, KernelResets};
+pub use owners::{Owners, SecretName};
 pub use packet::{
-    Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, hull, link_supported,
+    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, hull,
+    link_supported,
 };
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};
-pub use stats::{CaseCounts, ConnectionStats, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst};
+pub use stats::{
+    CaseCounts, ConnectionStats, InputStats, KeyStats, PlaintextUse, Stats, Timeline, Unsure, Verdict, Worst,
+};
 pub use text::Text;
 pub use time::Time;
 pub use tls_tap::Dark as TlsDark;

@@ -50,6 +50,17 @@ pub struct Packet<'m> {
     pub data: Bytes<'m>,
     /// Its length on the wire; more than the captured bytes when a snap length cut it.
     pub wire_len: u32,
+    /// The source cut it on purpose, because nobody reads its flow's payload ([`Interest`]).
+    pub shortened: bool,
+}
+
+/// Whether anybody reads a flow's payload from here on. A source that can leave payload out may do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// The flow.
+    pub key: FlowKey,
+    /// Its payload is read; otherwise its bytes are counted alone.
+    pub payload: bool,
 }
 
 /// Packets as a source yields them, in time order, with what came between them.
@@ -124,7 +135,7 @@ impl TcpFlags {
 pub struct Segment<'m> {
     /// When it was captured.
     pub time: Time,
-    /// Its packet's place in the merged input.
+    /// Its packet's place in the merged input, among packets and plaintext.
     pub ordinal: u64,
     /// The connection.
     pub key: FlowKey,
@@ -144,14 +155,27 @@ pub struct Segment<'m> {
     pub missing: u32,
 }
 
-/// Segments of one [`PacketBatch`], spread over the shards.
+/// Plaintext, and its place among the packets.
+#[derive(Clone, Debug)]
+pub struct PlainItem {
+    /// Its place in the merged input, among packets and plaintext.
+    pub ordinal: u64,
+    /// A well-mixed hash of the connection's name; its low bits choose the shard.
+    pub hash: u64,
+    /// What was seen.
+    pub plaintext: Plaintext,
+}
+
+/// Segments and plaintext of one [`PacketBatch`], spread over the shards.
 #[derive(Debug, Default)]
 pub struct SegmentBatch<'m> {
     /// Segments of each shard in packet order.
     pub shards: [Vec<Segment<'m>>; crate::limits::Limits::SHARDS],
+    /// Plaintext of each shard, in order. Its bytes are in the arena.
+    pub plaintext: [Vec<PlainItem>; crate::limits::Limits::SHARDS],
     /// Bytes of segments that do not outlive the batch.
     pub arena: Vec<u8>,
-    /// Time of the latest packet, TCP or not.
+    /// Time of the latest packet, TCP or not, or plaintext.
     pub now: Time,
 }
 
@@ -174,6 +198,8 @@ pub struct PacketCounts {
     pub unsupported_link: u64,
     /// Cut off by the snap length somewhere in the payload.
     pub truncated: u64,
+    /// Cut off by the source on purpose: nobody reads their flows.
+    pub shortened: u64,
     /// IP fragments.
     pub fragments: u64,
     /// Fragments that never made a whole datagram, or were dropped at a cap.

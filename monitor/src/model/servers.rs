@@ -17,12 +17,10 @@ pub struct ServerCounts {
     /// Requests.
     pub requests: u64,
     /// RST_STREAM and GOAWAY frames that it sent, by code, at [`ServerCounts::reset`].
-    pub resets: [u64; 15],
+    pub resets: [u64; ServerCounts::CODES],
     /// Cases by kind and outcome.
     cases: [[u64; 4]; 2],
 }
-
-const _: () = assert!(ErrorCode::ALL.len() == 14);
 
 /// Where a server's counts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +48,7 @@ impl Servers {
     pub fn renamed(&self, named: &[SocketAddr]) -> Self {
         let mut this = Self { rest: self.rest.clone(), ..Self::new(named) };
         for (address, counts) in &self.named {
-            match this.slot(*address) {
+            match this.slot(Some(*address)) {
                 ServerSlot(usize::MAX) => {}
                 slot => *this.at(slot) = counts.clone(),
             }
@@ -58,8 +56,9 @@ impl Servers {
         this
     }
 
-    /// The counts of a server: its own, or the shared ones.
-    pub fn slot(&mut self, address: SocketAddr) -> ServerSlot {
+    /// The counts of a server: its own, or the shared ones. One whose address is not known has the shared ones.
+    pub fn slot(&mut self, address: Option<SocketAddr>) -> ServerSlot {
+        let Some(address) = address else { return ServerSlot(usize::MAX) };
         let found = self.named.iter().position(|(known, _)| *known == address);
         ServerSlot(found.unwrap_or_else(|| {
             if self.closed || self.named.len() >= Self::FIRST {
@@ -88,6 +87,9 @@ impl Servers {
 }
 
 impl ServerCounts {
+    /// Codes with a name, and one place for all others.
+    pub const CODES: usize = ErrorCode::ALL.len() + 1;
+
     /// The place of a code; `None` and every code without a name: the last.
     #[must_use]
     pub fn reset(code: Option<ErrorCode>) -> usize {
@@ -130,13 +132,13 @@ mod tests {
     fn the_first_stay_and_the_rest_share_one() {
         let mut servers = Servers::default();
         for n in 0..2_000 {
-            let slot = servers.slot(address(n));
+            let slot = servers.slot(Some(address(n)));
             servers.at(slot).requests += 1;
         }
         assert_eq!(servers.named().count(), Servers::FIRST);
         assert!(servers.named().all(|(_, counts)| counts.requests == 1));
         assert_eq!(servers.rest().requests, 2_000 - Servers::FIRST as u64);
-        let slot = servers.slot(address(0));
+        let slot = servers.slot(Some(address(0)));
         servers.at(slot).requests += 1;
         assert_eq!(servers.named().next().map(|(_, counts)| counts.requests), Some(2));
     }
@@ -146,7 +148,7 @@ mod tests {
         let mut servers = Servers::new(&[address(1), address(2), address(1)]);
         assert_eq!(servers.named().count(), 2);
         for n in 1..4 {
-            let slot = servers.slot(address(n));
+            let slot = servers.slot(Some(address(n)));
             servers.at(slot).requests += 1;
         }
         assert_eq!(servers.named().map(|(_, counts)| counts.requests).collect::<Vec<_>>(), [1, 1]);
@@ -157,7 +159,7 @@ mod tests {
     fn other_names_take_no_counts_from_those_that_stay() {
         let mut servers = Servers::default();
         for n in [1, 2, 2] {
-            let slot = servers.slot(address(n));
+            let slot = servers.slot(Some(address(n)));
             servers.at(slot).requests += 1;
         }
         let counts = |servers: &Servers| {
@@ -165,7 +167,7 @@ mod tests {
         };
         let mut named = servers.renamed(&[address(3), address(2)]);
         assert_eq!(counts(&named), (vec![0, 2], 0));
-        let slot = named.slot(address(1));
+        let slot = named.slot(Some(address(1)));
         named.at(slot).requests += 1;
         assert_eq!(counts(&named), (vec![0, 2], 1), "it has no name any more");
         assert_eq!(counts(&named.renamed(&[])), (vec![0, 2], 1), "the first that were seen");

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::model::{
     Basis, CaseCounts, CaseFinding, CaseKind, ConnectionId, DarkFinding, DarkWhy, Edge, ErrorCode, Evidence, Finding,
-    Frame, GapWhere, OriginErrorFinding, Outcome, Phase, Protocol, Request, ResetFinding, Retry, RetryResult, Side,
-    Stats, SuspectedFinding, Time, TlsDark, Why,
+    Frame, GapWhere, OriginErrorFinding, Outcome, Parties, Phase, Process, Protocol, Request, ResetFinding, Retry,
+    RetryResult, Side, Stats, SuspectedFinding, Time, TlsDark, Why,
 };
 
 const START: u64 = 1_700_000_000_000_000_001;
@@ -22,6 +22,20 @@ pub(crate) fn client() -> SocketAddr {
 
 pub(crate) fn server() -> SocketAddr {
     "[2001:db8::1]:8443".parse().unwrap()
+}
+
+pub(crate) fn parties() -> Parties {
+    Parties { client: Some(client()), server: Some(server()), process: None }
+}
+
+/// A web server in a container.
+pub(crate) fn process() -> Arc<Process> {
+    Arc::new(Process {
+        pid: 4711,
+        command: "nginx".into(),
+        container: Some("0123456789ab".into()),
+        unit: Some("docker.service".into()),
+    })
 }
 
 pub(crate) fn request(path: &str) -> Arc<Request> {
@@ -39,8 +53,7 @@ pub(crate) fn reset() -> ResetFinding {
         time: at(5),
         id: 1,
         connection: ConnectionId(3),
-        client: client(),
-        server: server(),
+        parties: parties(),
         sni: Some("shop.example".into()),
         frame: Frame::RstStream(7),
         code: ErrorCode::HTTP_1_1_REQUIRED,
@@ -68,8 +81,7 @@ pub(crate) fn case() -> CaseFinding {
         basis: Some(Basis::Absence),
         why: None,
         ended_by: None,
-        client: client(),
-        server: server(),
+        parties: parties(),
         request: Some(request("/secure")),
         edge: Some(Edge::Cloudflare),
         retry: None,
@@ -98,6 +110,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             edge: None,
             evidence: Vec::new(),
             verified: false,
+            parties: Parties { client: None, server: None, process: Some(process()) },
             ..reset()
         })),
         Finding::Case(Box::new(case())),
@@ -126,8 +139,7 @@ pub(crate) fn findings() -> Vec<Finding> {
         Finding::OriginError(Box::new(OriginErrorFinding {
             time: at(6),
             id: 1,
-            client: client(),
-            server: server(),
+            parties: parties(),
             protocol: Protocol::H2,
             request: Some(request("/broken")),
             status: 502,
@@ -136,18 +148,16 @@ pub(crate) fn findings() -> Vec<Finding> {
         Finding::Suspected(Box::new(SuspectedFinding {
             time: at(7),
             id: 1,
-            client: client(),
-            server: server(),
+            parties: parties(),
             sni: Some("shop.example".into()),
             delay: Duration::from_millis(2),
         })),
         Finding::Gap {
             time: at(8),
             connection: ConnectionId(3),
-            client: client(),
-            server: server(),
+            parties: parties(),
             by: Side::Server,
-            bytes: 1448,
+            bytes: Some(1448),
             at: GapWhere::Acknowledged,
         },
         dark(DarkWhy::Tls(TlsDark::Suite(0xc028)), Some(Side::Client)),
@@ -155,8 +165,7 @@ pub(crate) fn findings() -> Vec<Finding> {
         Finding::Anomaly {
             time: at(10),
             connection: ConnectionId(4),
-            client: client(),
-            server: server(),
+            parties: parties(),
             by: Some(Side::Client),
             what: "hpack",
         },
@@ -167,8 +176,7 @@ fn dark(why: DarkWhy, by: Option<Side>) -> Finding {
     Finding::Dark(Box::new(DarkFinding {
         time: at(9),
         connection: ConnectionId(4),
-        client: client(),
-        server: server(),
+        parties: parties(),
         sni: Some("shop.example".into()),
         by,
         why,

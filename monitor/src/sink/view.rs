@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{SCHEMA, words};
 use crate::model::{
-    CaseFinding, DarkFinding, DarkWhy, Edge, Finding, Frame, OriginErrorFinding, Request, ResetFinding, Retry, Side,
-    SuspectedFinding, Time, TlsDark,
+    CaseFinding, DarkFinding, DarkWhy, Edge, Finding, Frame, OriginErrorFinding, Parties, Process, Request,
+    ResetFinding, Retry, Side, SuspectedFinding, Time, TlsDark,
 };
 
 /// A line of the events file. A field that is `None` or empty is left out.
@@ -59,6 +59,8 @@ pub(crate) struct Line<'f> {
     client: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessView<'f>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sni: Option<&'f str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +118,28 @@ impl<'f> RequestView<'f> {
 }
 
 #[derive(Debug, Serialize)]
+struct ProcessView<'f> {
+    pid: u32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    command: &'f str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'f str>,
+}
+
+impl<'f> From<&'f Process> for ProcessView<'f> {
+    fn from(process: &'f Process) -> Self {
+        Self {
+            pid: process.pid,
+            command: &process.command,
+            container: process.container.as_deref(),
+            unit: process.unit.as_deref(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
 struct RetryView {
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,8 +176,9 @@ impl<'f> Line<'f> {
         Self { schema: SCHEMA, event, time, ..Self::default() }
     }
 
-    fn ends(self, client: SocketAddr, server: SocketAddr) -> Self {
-        Self { client: Some(client), server: Some(server), ..self }
+    fn between(self, parties: &'f Parties) -> Self {
+        let process = parties.process.as_deref().map(ProcessView::from);
+        Self { client: parties.client, server: parties.server, process, ..self }
     }
 
     fn reset(found: &'f ResetFinding) -> Self {
@@ -180,7 +205,7 @@ impl<'f> Line<'f> {
             verified: (!found.verified).then_some(false),
             ..Self::new("reset", found.time)
         }
-        .ends(found.client, found.server)
+        .between(&found.parties)
     }
 
     fn case(found: &'f CaseFinding) -> Self {
@@ -200,7 +225,7 @@ impl<'f> Line<'f> {
             retry: found.retry.as_ref().map(RetryView::from),
             ..Self::new("case", found.time)
         }
-        .ends(found.client, found.server)
+        .between(&found.parties)
     }
 
     fn origin_error(found: &'f OriginErrorFinding) -> Self {
@@ -212,7 +237,7 @@ impl<'f> Line<'f> {
             edge: found.edge.map(Edge::name),
             ..Self::new("origin_error", found.time)
         }
-        .ends(found.client, found.server)
+        .between(&found.parties)
     }
 
     fn suspected(found: &'f SuspectedFinding) -> Self {
@@ -222,7 +247,7 @@ impl<'f> Line<'f> {
             delay_ms: Some(millis(found.delay)),
             ..Self::new("suspected", found.time)
         }
-        .ends(found.client, found.server)
+        .between(&found.parties)
     }
 
     fn dark(found: &'f DarkFinding) -> Self {
@@ -240,7 +265,7 @@ impl<'f> Line<'f> {
             sni: found.sni.as_deref(),
             ..Self::new("dark", found.time)
         }
-        .ends(found.client, found.server)
+        .between(&found.parties)
     }
 }
 
@@ -253,21 +278,21 @@ impl<'f> From<&'f Finding> for Line<'f> {
             Finding::OriginError(found) => Self::origin_error(found),
             Finding::Suspected(found) => Self::suspected(found),
             Finding::Dark(found) => Self::dark(found),
-            Finding::Gap { time, connection, client, server, by, bytes, at } => Self {
+            Finding::Gap { time, connection, parties, by, bytes, at } => Self {
                 connection: Some(connection.0),
                 sender: sender(Some(*by)),
                 why: Some(at.name()),
-                bytes: Some(*bytes),
+                bytes: *bytes,
                 ..Self::new("gap", *time)
             }
-            .ends(*client, *server),
-            Finding::Anomaly { time, connection, client, server, by, what } => Self {
+            .between(parties),
+            Finding::Anomaly { time, connection, parties, by, what } => Self {
                 connection: Some(connection.0),
                 sender: sender(*by),
                 what: Some(what),
                 ..Self::new("anomaly", *time)
             }
-            .ends(*client, *server),
+            .between(parties),
         }
     }
 }

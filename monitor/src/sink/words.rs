@@ -1,6 +1,6 @@
 //! The names of what the model holds, the same in every output.
 
-use crate::model::{Basis, CaseKind, Edge, Outcome, Phase, RetryResult, Side, Unsure, Verdict, Why};
+use crate::model::{Basis, CaseKind, Edge, Outcome, Phase, RetryResult, Side, Unsure, Verdict, Why, Writer};
 
 pub(crate) const SIDES: [Side; 2] = [Side::Client, Side::Server];
 pub(crate) const PHASES: [Phase; 4] = [Phase::BeforeResponse, Phase::InBody, Phase::AfterEnd, Phase::Unknown];
@@ -8,9 +8,10 @@ pub(crate) const KINDS: [CaseKind; 2] = [CaseKind::Downgrade, CaseKind::Failure]
 pub(crate) const OUTCOMES: [Outcome; 4] = [Outcome::Retried, Outcome::GivenUp, Outcome::Truncated, Outcome::Unknown];
 pub(crate) const BASES: [Basis; 4] = [Basis::Identity, Basis::ProtocolSwitch, Basis::Sequence, Basis::Absence];
 pub(crate) const RESULTS: [RetryResult; 3] = [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse];
-pub(crate) const WHYS: [Why; 7] = [
+pub(crate) const WHYS: [Why; 8] = [
     Why::InputEnded,
     Why::ClientBlind,
+    Why::ClientUnknown,
     Why::Ambiguous,
     Why::OtherOrigin,
     Why::RequestUnseen,
@@ -22,6 +23,14 @@ pub(crate) const fn side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
         Side::Server => "server",
+    }
+}
+
+/// Who wrote plaintext, as seen from the process.
+pub(crate) const fn writer(by: Writer) -> &'static str {
+    match by {
+        Writer::Local => "local",
+        Writer::Peer => "peer",
     }
 }
 
@@ -63,6 +72,7 @@ pub(crate) const fn why(why: Why) -> &'static str {
     match why {
         Why::InputEnded => "input_ended",
         Why::ClientBlind => "client_blind",
+        Why::ClientUnknown => "client_unknown",
         Why::Ambiguous => "ambiguous",
         Why::OtherOrigin => "other_origin",
         Why::RequestUnseen => "request_unseen",

@@ -125,7 +125,13 @@ impl<'m> Capture<'m> {
                 Bytes::Arena { start, len: u32::try_from(bytes.len()).unwrap_or(0) }
             }
         };
-        batch.packets.push(Packet { time: head.time, link: head.link, data, wire_len: head.wire_len });
+        batch.packets.push(Packet {
+            time: head.time,
+            link: head.link,
+            data,
+            wire_len: head.wire_len,
+            shortened: false,
+        });
         self.feed.take(head.consumed);
         Some(head.len)
     }

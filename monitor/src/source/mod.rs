@@ -4,6 +4,8 @@
 //! batches of packets in time order. Batch boundaries depend on the packets alone, never on the sizes of reads.
 
 mod capture;
+#[cfg(feature = "ebpf")]
+mod clock;
 mod compression;
 mod feed;
 pub mod keylogs;
@@ -15,14 +17,21 @@ mod object;
 mod opened;
 mod pcap;
 mod pcapng;
+#[cfg(feature = "ebpf")]
+pub mod plain;
 mod prescan;
 #[cfg(feature = "ebpf")]
 pub mod probe;
+pub mod processes;
 mod step;
+#[cfg(feature = "ebpf")]
+pub mod survey;
 #[cfg(feature = "ebpf")]
 pub mod tap;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "ebpf")]
+pub mod trial;
 
 use std::{fmt, io};
 

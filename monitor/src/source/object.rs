@@ -19,11 +19,30 @@ pub(super) fn ring_size(bytes: u32) -> u32 {
     bytes.clamp(MIN_RING, 1 << 30).next_power_of_two()
 }
 
-/// Makes the maps, with ring buffers of these sizes. Programs are loaded one by one, as they are attached.
-pub(super) fn open(tap_ring: u32, secret_ring: u32) -> Result<Ebpf, SourceError> {
+/// Sizes of the maps that are not the same in every run: 0 for the least.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    /// Bytes of the tap's ring buffer.
+    pub(super) tap_ring: u32,
+    /// Bytes of the key probes' ring buffer.
+    pub(super) secret_ring: u32,
+    /// Bytes of the plaintext probes' ring buffer.
+    pub(super) plain_ring: u32,
+    /// Connections of the plaintext probes.
+    pub(super) plain_connections: u32,
+}
+
+/// Makes the maps. Programs are loaded one by one, as they are attached.
+pub(super) fn open(sizes: Sizes) -> Result<Ebpf, SourceError> {
+    // The plaintext probes' other tables go with the one for connections: a run without those probes takes no room for them.
+    let connections = sizes.plain_connections.max(1);
     EbpfLoader::new()
-        .map_max_entries("TAP_RING", ring_size(tap_ring))
-        .map_max_entries("SECRET_RING", ring_size(secret_ring))
+        .map_max_entries("TAP_RING", ring_size(sizes.tap_ring))
+        .map_max_entries("SECRET_RING", ring_size(sizes.secret_ring))
+        .map_max_entries("PLAIN_RING", ring_size(sizes.plain_ring))
+        .map_max_entries("PLAIN_CONNECTIONS", connections)
+        .map_max_entries("PLAIN_BOUNDARIES", connections)
+        .map_max_entries("PLAIN_CALLS", connections)
         .load(OBJECT)
         .map_err(|error| failed("make the kernel programs' maps (needs CAP_BPF, or root)", error))
 }

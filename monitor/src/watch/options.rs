@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
 use crate::source::live::{PacketFilter, PacketSource, Timestamps};
+use crate::source::processes::{Target, Whose};
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub struct Options {
     pub capture: CaptureOptions,
     /// Keys are taken from the processes that make them.
     pub probe: Option<ProbeTargets>,
+    /// Plaintext is taken from the processes that encrypt it.
+    pub plaintext: Option<PlaintextOptions>,
+    /// Whether they are was left open: they may be taken where that works.
+    pub keys_left_open: bool,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
     /// Where metrics and the status page are served; empty: nowhere.
@@ -40,14 +45,39 @@ pub struct Options {
     pub summary: sink::Options,
 }
 
-/// Whose keys are taken from their processes.
+/// What plaintext is taken from processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaintextOptions {
+    /// Whose.
+    pub targets: ProbeTargets,
+    /// Resets are counted in the kernel, by code, and nothing is handed up.
+    pub kernel_only: bool,
+    /// The kernel's buffer, in bytes.
+    pub buffer: usize,
+}
+
+/// Whose keys or plaintext are taken from their processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProbeTargets {
-    /// These processes and their children; empty: every process.
+    /// These processes and their children.
     pub pids: Vec<u32>,
+    /// What runs in these systemd units.
+    pub units: Vec<String>,
+    /// What runs in these control groups or containers.
+    pub cgroups: Vec<String>,
 }
 
 impl ProbeTargets {
+    /// The processes that are meant: every one, where nothing is named.
+    #[must_use]
+    pub fn whose(&self) -> Whose {
+        let pids = self.pids.iter().copied().map(Target::Pid);
+        let units = self.units.iter().cloned().map(Target::Unit);
+        let cgroups = self.cgroups.iter().cloned().map(Target::Cgroup);
+        let targets: Vec<Target> = pids.chain(units).chain(cgroups).collect();
+        if targets.is_empty() { Whose::All } else { Whose::Targets(targets) }
+    }
+
     /// What it takes to load programs for the kernel, and to read files and memory maps of processes of others.
     pub const CAPABILITIES: &[Capability] =
         &[Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
@@ -83,11 +113,22 @@ impl CaptureOptions {
         PacketFilter { expression: self.filter.clone(), ports: self.ports.clone() }
     }
 
-    /// What it takes to open the capture, also again.
+    /// What it takes to open the capture, also again; where the source is left open, the least with which one may do.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
+        self.capabilities_of(match self.source {
+            PacketSource::Auto if cfg!(feature = "pcap") => PacketSource::Pcap,
+            PacketSource::Auto => PacketSource::Tap,
+            named => named,
+        })
+    }
+
+    /// What it takes to open the capture by this source.
+    #[must_use]
+    pub fn capabilities_of(&self, source: PacketSource) -> Vec<Capability> {
         match self.timestamps {
-            _ if self.source.is_tap() => {
+            _ if source == PacketSource::Off => Vec::new(),
+            _ if source == PacketSource::Tap => {
                 vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
             }
             Timestamps::Host => vec![Capability::CAP_NET_RAW],
@@ -110,7 +151,7 @@ impl Options {
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
         let mut needed = self.capture.capabilities();
-        if self.probe.is_some() {
+        if self.probe.is_some() || self.plaintext.is_some() {
             needed.extend(ProbeTargets::CAPABILITIES);
         }
         needed
@@ -138,6 +179,8 @@ impl Default for Options {
         Self {
             capture: CaptureOptions::default(),
             probe: None,
+            plaintext: None,
+            keys_left_open: false,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],
             web_config: None,

@@ -1,7 +1,7 @@
 //! The program itself, live, with neither libpcap nor a key log.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use h2watch_tests::program;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
+use super::keys::{APACHE, CURL, Server, free_port, have, kestrel, serve, shell};
 
 /// Asks until there is an answer, for twenty seconds.
 fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
@@ -20,17 +20,12 @@ fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     })
 }
 
-#[test]
-fn a_reset_of_kestrel_is_seen_and_its_retry() {
-    if !have("a_reset_of_kestrel_is_seen_and_its_retry", &["curl", "openssl"]) {
-        return;
-    }
-    let Some(origin) = kestrel() else { return };
+/// Runs a server and the program beside it, has curl ask for a path that HTTP/2 is refused for, and wants the reset, its request and
+/// the retry, which curl makes by itself. Gives the status of the retry.
+fn reset_and_retry(server: &str, path: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
-    let server =
-        format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
-    let server = serve(&server, place, port);
+    let server = serve(server, place, port);
     let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
     let mut command = program::command();
     command.args(["watch", "--source", "tap", "--keys", "probe", "-i", "lo", "--listen", "127.0.0.1:0"]);
@@ -40,19 +35,119 @@ fn a_reset_of_kestrel_is_seen_and_its_retry() {
     let printed = || fs::read_to_string(&said).unwrap_or_default();
     let ready = until(|| printed().contains("metrics and status page").then_some(()));
     assert!(ready.is_some(), "{}", printed());
-    // curl asks again with HTTP/1.1 by itself.
-    let asked =
-        shell(&format!("{CURL} -w '%{{http_code}}' -o /dev/null https://localhost:$PORT/h1only/x"), place, port);
-    let answer = { asked }.output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer.stdout), "200");
+    let ask = format!("{CURL} -w '%{{http_code}}' -o /dev/null https://localhost:$PORT{path}");
+    let answer = shell(&ask, place, port).output().unwrap();
     let of = |event: &str| events(&found).into_iter().find(|one: &Value| one["event"] == event);
     let Some(case) = until(|| of("case")) else { panic!("no case\n{}\n{:#?}", printed(), events(&found)) };
     assert_eq!((case["outcome"].as_str(), case["kind"].as_str()), (Some("retried"), Some("downgrade")), "{case:#}");
     let reset = of("reset").unwrap();
-    assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains("/h1only/x"), "{reset:#}");
+    assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains(path), "{reset:#}");
     let id = Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     assert_eq!(watch.wait(), Some(0), "{}", printed());
     let summary = of("summary").unwrap();
     assert_eq!(summary["verdict"], "found", "{summary:#}");
+    String::from_utf8_lossy(&answer.stdout).into_owned()
+}
+
+#[test]
+fn a_reset_of_kestrel_is_seen_and_its_retry() {
+    if !have("a_reset_of_kestrel_is_seen_and_its_retry", &["curl", "openssl"]) {
+        return;
+    }
+    let Some(origin) = kestrel() else { return };
+    let server =
+        format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
+    assert_eq!(reset_and_retry(&server, "/h1only/x"), "200");
+}
+
+#[test]
+fn a_reset_of_apache_is_seen_and_its_retry() {
+    if !have("a_reset_of_apache_is_seen_and_its_retry", &["apache2", "curl", "openssl"]) {
+        return;
+    }
+    // curl has no certificate: what it gets in the end is no answer.
+    reset_and_retry(APACHE, "/secure");
+}
+
+/// The command under which the program has these capabilities alone.
+fn with_capabilities(capabilities: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--bounding-set=-all{capabilities}"), "--"]).arg(program::path());
+    command
+}
+
+/// Starts a run without a word of how, and gives what it said when it was ready.
+fn chosen(mut command: Command) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("watch.log");
+    command.args(["watch", "--config", "/dev/null", "-i", "lo", "--listen", "127.0.0.1:0", "--format", "none"]);
+    let mut watch = Server::start(command.stdin(Stdio::null()).stderr(fs::File::create(&said).unwrap()));
+    let printed = || fs::read_to_string(&said).unwrap_or_default();
+    assert!(until(|| printed().contains("metrics and status page").then_some(())).is_some(), "{}", printed());
+    kill_process(Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(watch.wait(), Some(0), "{}", printed());
+    printed()
+}
+
+#[test]
+fn the_tap_and_the_probes_are_the_default_where_they_work() {
+    if !have("the_tap_and_the_probes_are_the_default_where_they_work", &[]) {
+        return;
+    }
+    let said = chosen(program::command());
+    assert!(said.contains("source auto: the kernel tap\n"), "{said}");
+    assert!(said.contains("keys auto: by probe"), "{said}");
+}
+
+#[test]
+fn without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said() {
+    if !have("without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said", &["setpriv"]) {
+        return;
+    }
+    if !program::live() {
+        println!("skipped: without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said: no libpcap");
+        return;
+    }
+    let said = chosen(with_capabilities(",+net_raw"));
+    assert!(said.contains("source auto: libpcap, because the tap cannot be used"), "{said}");
+    assert!(said.contains("CAP_BPF is missing") && said.contains("TLS stays dark"), "{said}");
+}
+
+#[test]
+fn doctor_says_how_a_server_will_be_seen() {
+    if !have("doctor_says_how_a_server_will_be_seen", &["nghttpd", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve("exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem", folder.path(), port);
+    let run = program::run(
+        [
+            "doctor",
+            "--config",
+            "/dev/null",
+            "-i",
+            "lo",
+            "--listen",
+            "none",
+            "--seconds",
+            "0",
+            "--format",
+            "json",
+            "--port",
+        ]
+        .into_iter()
+        .chain([port.to_string().as_str()]),
+    );
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let named = |name: &str| checks.iter().filter(|check| check["name"] == name).collect::<Vec<_>>();
+    let processes = named("process");
+    let found = processes.first().unwrap()["found"].as_str().unwrap();
+    assert_eq!(processes.len(), 1, "{processes:#?}");
+    let expected = format!("nghttpd ({}), port {port}: OpenSSL 3: keys by probe", server.id());
+    assert_eq!(found, expected);
+    assert!(named("kernel programs").iter().all(|check| check["status"] == "ok"), "{checks:#?}");
+    assert!(named("capability").len() >= 6, "{checks:#?}");
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use h2watch::model::{
     Basis, CaseFinding, CaseKind, ConnectionId, DarkFinding, DarkWhy, Edge, ErrorCode, Evidence, Finding, Frame,
-    OriginErrorFinding, Outcome, Phase, Protocol, Request, ResetFinding, Retry, RetryResult, Side, Stats, Time,
-    TlsDark, Verdict,
+    OriginErrorFinding, Outcome, Parties, Phase, Protocol, Request, ResetFinding, Retry, RetryResult, Side, Stats,
+    Time, TlsDark, Verdict,
 };
 use h2watch::source::keylogs::KeyLogHealth;
 use h2watch::source::live::InterfaceHealth;
@@ -87,6 +87,10 @@ fn server() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 10], 443))
 }
 
+fn parties(n: u64) -> Parties {
+    Parties { client: Some(client(n)), server: Some(server()), process: None }
+}
+
 fn request(path: &str) -> Option<Arc<Request>> {
     Some(Arc::new(Request {
         method: Some("GET".into()),
@@ -102,8 +106,7 @@ fn reset(id: u64, time: Time, path: &str, code: ErrorCode) -> Finding {
         time,
         id,
         connection: ConnectionId(id),
-        client: client(id),
-        server: server(),
+        parties: parties(id),
         sni: Some("shop.example".into()),
         frame: Frame::RstStream(1 + 2 * u32::try_from(id).unwrap()),
         code,
@@ -138,8 +141,7 @@ fn case(id: u64, time: Time, path: &str, kind: CaseKind, outcome: Outcome) -> Fi
         basis: Some(if retried { Basis::Identity } else { Basis::Absence }),
         why: None,
         ended_by: (kind == CaseKind::Failure).then_some("fin"),
-        client: client(id),
-        server: server(),
+        parties: parties(id),
         request: request(path),
         edge: Some(Edge::Cloudflare),
         retry: retried.then_some(retry),
@@ -191,8 +193,7 @@ pub fn busy() -> Snapshot {
             latest.push(Finding::OriginError(Box::new(OriginErrorFinding {
                 time,
                 id: 1,
-                client: client(3),
-                server: server(),
+                parties: parties(3),
                 protocol: Protocol::H2,
                 request: request("/api/cart"),
                 status: 503,
@@ -201,8 +202,7 @@ pub fn busy() -> Snapshot {
             latest.push(Finding::Dark(Box::new(DarkFinding {
                 time,
                 connection: ConnectionId(77),
-                client: client(77),
-                server: server(),
+                parties: parties(77),
                 sni: Some("admin.example".into()),
                 by: None,
                 why: DarkWhy::Tls(TlsDark::NoKey),

@@ -3,11 +3,13 @@
 mod line;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::keys::KeyStore;
 use line::Line;
+pub use write::line;
 
 /// What a key log held so far. Never any content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -62,6 +62,7 @@ impl<'m> Flow<'m> {
             self.shared.transcribe(side, &message, cap);
             self.shared.derive(side, &message, call.keys);
         }
+        self.shared.tell_followed(call.reader);
         if messages.is_idle() {
             messages = Messages::default();
         }

@@ -4,16 +4,23 @@ use aws_lc_rs::digest;
 
 use crate::handshake::messages::{Message, message};
 use crate::keys::Kind;
+use crate::keys::Random;
 use crate::schedule::digest_algorithm;
 use crate::schedule::tls13::{derive_secret, master_secret};
 use crate::suite::Hash;
-use crate::{KeyStore, Secret, Secrets, Side, Suite};
+use crate::{Followed, KeyStore, Reader, Secret, Secrets, Side, Suite, TranscriptName};
 
 /// A handshake's transcript, as far as it was seen, and what follows from it.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
     stage: Stage,
     secrets: Secrets,
+    /// The first bytes of Hash(ClientHello ‖ ServerHello), once its secret was found.
+    name: TranscriptName,
+    /// Hash(ClientHello), while its Early Secret was not found: that of 0-RTT data alone is ever known.
+    early: Option<(Hash, digest::Digest)>,
+    /// What has followed and was not told yet.
+    untold: Vec<Kind>,
 }
 
 #[derive(Debug, Default)]
@@ -26,7 +33,7 @@ enum Stage {
     /// A HelloRetryRequest was seen, and what followed it.
     Retried(Running),
     /// Both hellos.
-    Hellos { running: Running, client_hello: digest::Digest, hellos: digest::Digest },
+    Hellos { running: Running, hellos: digest::Digest },
     /// The Handshake Secret was found: the server's encrypted messages are added.
     Handshake { running: Running, secret: Secret },
     /// All that can follow has followed, or it cannot be followed.
@@ -88,23 +95,21 @@ impl Derived {
                     let stands = Running::new(hash).with(&[254, 0, 0, length]).with(client_hello.as_ref());
                     Stage::Retried(stands.with(&bytes))
                 } else {
-                    Self::hellos(running.with(&bytes), client_hello)
+                    self.early = Some((hash, client_hello));
+                    Self::hellos(running.with(&bytes))
                 }
             }
             (Stage::Retried(running), Side::Client, _) if message.kind == message::CLIENT_HELLO => {
                 Stage::Retried(running.with(&bytes))
             }
-            (Stage::Retried(running), Side::Server, Some((_, false))) => {
-                let client_hello = running.so_far();
-                Self::hellos(running.with(&bytes), client_hello)
-            }
+            (Stage::Retried(running), Side::Server, Some((_, false))) => Self::hellos(running.with(&bytes)),
             _ => Stage::Over,
         };
     }
 
-    fn hellos(running: Running, client_hello: digest::Digest) -> Stage {
+    fn hellos(running: Running) -> Stage {
         let hellos = running.so_far();
-        Stage::Hellos { running, client_hello, hellos }
+        Stage::Hellos { running, hellos }
     }
 
     /// Hash(ClientHello ‖ ServerHello), while its secret is wanted.
@@ -115,23 +120,40 @@ impl Derived {
         }
     }
 
-    /// Looks for the secrets of both hellos. `true`: the Handshake Secret was found now.
-    pub(super) fn look_up(&mut self, keys: &KeyStore) -> bool {
-        let Stage::Hellos { running, client_hello, hellos } = &self.stage else { return false };
-        let hash = running.hash;
-        let Some(secret) = keys.transcript(hellos.as_ref()).cloned() else { return false };
-        let mut set = |kind: Kind, secret: &Secret, label: &[u8], transcript: &digest::Digest| {
-            if let Some(derived) = derive_secret(hash, secret.as_bytes(), label, transcript.as_ref()) {
-                self.secrets.set(kind, derived);
-            }
-        };
-        set(Kind::Handshake(Side::Client), &secret, b"c hs traffic", hellos);
-        set(Kind::Handshake(Side::Server), &secret, b"s hs traffic", hellos);
-        if let Some(early) = keys.transcript(client_hello.as_ref()) {
-            set(Kind::Early, early, b"c e traffic", client_hello);
+    /// Looks for the secrets of the hellos.
+    pub(super) fn look_up(&mut self, keys: &KeyStore) {
+        if let Some((hash, client_hello)) = self.early
+            && let Some(early) = keys.transcript(client_hello.as_ref())
+        {
+            self.early = None;
+            self.follow(hash, Kind::Early, early, b"c e traffic", &client_hello);
         }
-        self.stage = Stage::Handshake { running: running.clone(), secret };
-        true
+        let Stage::Hellos { running, hellos } = &self.stage else { return };
+        let Some(secret) = keys.transcript(hellos.as_ref()).cloned() else { return };
+        let (running, hellos, hash) = (running.clone(), *hellos, running.hash);
+        self.name = hellos.as_ref().first_chunk().copied().unwrap_or_default();
+        self.follow(hash, Kind::Handshake(Side::Client), &secret, b"c hs traffic", &hellos);
+        self.follow(hash, Kind::Handshake(Side::Server), &secret, b"s hs traffic", &hellos);
+        self.stage = Stage::Handshake { running, secret };
+    }
+
+    fn follow(&mut self, hash: Hash, kind: Kind, secret: &Secret, label: &[u8], transcript: &digest::Digest) {
+        if let Some(derived) = derive_secret(hash, secret.as_bytes(), label, transcript.as_ref()) {
+            self.secrets.set(kind, derived);
+            self.untold.push(kind);
+        }
+    }
+
+    /// Tells what has followed since the last call, once both hellos have a secret.
+    pub(super) fn tell<R: Reader>(&mut self, random: &Random, reader: &mut R) {
+        if self.secrets.server_handshake.is_none() {
+            return;
+        }
+        for kind in std::mem::take(&mut self.untold) {
+            if let Some(secret) = self.secrets.get(kind) {
+                reader.followed(Followed { random, transcript: &self.name, kind, secret });
+            }
+        }
     }
 
     /// Takes down decrypted handshake bytes of the server. `finished`: they end with its Finished. `true`: the traffic secrets follow.
@@ -143,11 +165,8 @@ impl Derived {
         }
         let (hash, flight) = (running.hash, running.so_far());
         if let Some(master) = master_secret(hash, secret.as_bytes()) {
-            let derive = |label| derive_secret(hash, master.as_bytes(), label, flight.as_ref());
             for (side, label) in [(Side::Client, b"c ap traffic"), (Side::Server, b"s ap traffic")] {
-                if let Some(derived) = derive(label) {
-                    self.secrets.set(Kind::Traffic(side), derived);
-                }
+                self.follow(hash, Kind::Traffic(side), &master, label, &flight);
             }
         }
         self.stage = Stage::Over;
@@ -164,6 +183,7 @@ impl Derived {
 
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>()
+            + self.untold.capacity() * size_of::<Kind>()
             + match &self.stage {
                 Stage::Client(bytes) => bytes.capacity(),
                 _ => 0,

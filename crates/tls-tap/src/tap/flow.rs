@@ -311,6 +311,7 @@ impl<'m> Flow<'m> {
         self.stirred = false;
         self.generation = keys.generation();
         self.shared.look_up(keys);
+        self.shared.tell_followed(reader);
         while let Some(side) = self.next_ready(keys) {
             let direction = self.side_mut(side);
             let dropped = direction.queue.take_dropped();
@@ -473,6 +474,10 @@ impl<'m> Flow<'m> {
 
     pub(super) fn is_blind(&self) -> bool {
         !self.client.queue.is_empty() || !self.server.queue.is_empty()
+    }
+
+    pub(super) const fn is_dead(&self) -> bool {
+        matches!((&self.client.phase, &self.server.phase), (Phase::Dead, Phase::Dead))
     }
 
     pub(super) fn held(&self) -> usize {

@@ -180,6 +180,7 @@ impl<'m> Flow<'m> {
         }
         self.side_mut(side).messages = messages;
         if side == Side::Server && self.shared.flight(whole, finished) {
+            self.shared.tell_followed(call.reader);
             self.add_application(call);
         }
         if finished {

@@ -6,7 +6,7 @@ use crate::cipher::RecordCipher;
 use crate::handshake::hello::{self, ClientHello, EncryptedExtensions, ServerHello};
 use crate::handshake::messages::{Message, message};
 use crate::schedule::tls12::KeyBlock;
-use crate::{KeyStore, Secret, Secrets, Secured, Side, Suite, Version};
+use crate::{KeyStore, Reader, Secret, Secrets, Secured, Side, Suite, Version};
 
 /// Handshakes of one connection that are remembered: TLS 1.2 may renegotiate.
 const MAX_EPOCHS: usize = 32;
@@ -103,6 +103,13 @@ impl Shared {
     pub(super) fn look_up(&mut self, keys: &KeyStore) {
         if let Some(derived) = &mut self.derived {
             derived.look_up(keys);
+        }
+    }
+
+    /// Tells what has followed from secrets by transcript.
+    pub(super) fn tell_followed<R: Reader>(&mut self, reader: &mut R) {
+        if let (Some(random), Some(derived)) = (&self.random, &mut self.derived) {
+            derived.tell(random, reader);
         }
     }
 

@@ -43,6 +43,9 @@ impl Cases {
             self.veil(brief);
             return;
         }
+        if brief.stranger {
+            self.strange(brief.target, brief.start);
+        }
         let repeats = self.repeats(record, brief, candidates);
         if self.claim_by_identity(record, brief, repeats) {
             return;
@@ -89,6 +92,17 @@ impl Cases {
         }
         let last = self.veiled.entry((brief.who, brief.shape)).or_default();
         *last = brief.start.max(*last);
+    }
+
+    /// Remembers that a client which is not known asked for something.
+    fn strange(&mut self, target: u64, start: Time) {
+        if self.strangers.len() >= LOOK && !self.strangers.contains_key(&target) {
+            let latest = self.strangers.values().copied().max();
+            self.strangers.clear();
+            self.strangers.insert(0, latest.unwrap_or_default());
+        }
+        let last = self.strangers.entry(target).or_default();
+        *last = start.max(*last);
     }
 
     fn claim_by_identity(&mut self, record: u64, brief: &Brief, repeats: Option<u64>) -> bool {
@@ -267,6 +281,7 @@ impl Cases {
         }
         let mut looked = 0;
         let mut found: Vec<(Time, u64)> = Vec::new();
+        let mut stranger = None;
         for (number, record) in candidates.chain(own.shape, since).take(LOOK) {
             looked += 1;
             let brief = &record.brief;
@@ -275,8 +290,14 @@ impl Cases {
             if brief.target == own.target && fits && brief.start <= until && record.state != State::Refused && !seen {
                 found.push((brief.start, number));
             }
+            if brief.stranger && brief.target == own.target && brief.start <= until && number != case.loss.record {
+                stranger = stranger.max(Some(brief.start));
+            }
         }
         case.capped |= looked == LOOK;
+        if let Some(start) = stranger {
+            self.strange(own.target, start);
+        }
         found.sort_unstable();
         for (_, number) in found {
             let Some(record) = candidates.get(number) else { continue };

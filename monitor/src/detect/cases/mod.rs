@@ -14,6 +14,8 @@
 //!   number of times ([`habits`]), a repeat that is still to come may come later. In any other doubt it is a case of its own: loss may be
 //!   counted too often, never too seldom.
 //! * **Absence.** Where nothing fits that was not refused, the request was given up.
+//! * **Strangers.** Where nothing tells who asks, only identity tells a retry, and nothing was given up: the same request from a client
+//!   that is not known may be anybody's.
 
 mod grouping;
 mod habits;
@@ -24,7 +26,6 @@ pub(super) use self::grouping::Left;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use super::candidates::{Brief, Candidates};
 use super::connections::{Map, mix};
 use super::identity::Mask;
 use super::losses::Losses;
-use crate::model::{CaseFinding, CaseKind, Edge, Protocol, Request, Time, Why};
+use crate::model::{CaseFinding, CaseKind, Edge, Parties, Protocol, Request, Time, Why};
 
 /// How soon after a reset an edge that repeats a request over HTTP/2 does so. HAProxy's repeats came after 0.1 to 2.8 ms; other visitors'
 /// requests for the same URL after 17 ms and more.
@@ -59,8 +60,7 @@ pub(super) struct Loss {
     /// From when on a retry can come.
     pub(super) time: Time,
     pub(super) kind: CaseKind,
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
+    pub(super) parties: Parties,
     pub(super) request: Option<Arc<Request>>,
     /// Its number among the candidates; 0: it was not seen.
     pub(super) record: u64,
@@ -179,6 +179,8 @@ pub(super) struct Cases {
     edges: Map<(Edge, u64), Time>,
     /// When a request last began whose target could not be read, by asker and shape.
     veiled: Map<(u64, u64), Time>,
+    /// When a client that is not known last asked for a target; at 0: for any.
+    strangers: Map<u64, Time>,
     habits: Habits,
 }
 
@@ -204,6 +206,7 @@ impl Cases {
             watched: Map::default(),
             edges: Map::default(),
             veiled: Map::default(),
+            strangers: Map::default(),
             habits: Habits::default(),
         }
     }
@@ -366,7 +369,7 @@ impl Cases {
             waiting + bucket.lanes.iter().map(|lane| lane.open.len()).sum::<usize>()
         };
         let maps = self.identities.len() + self.watched.len() + self.edges.len() + self.veiled.len();
-        let maps = maps + self.habits.held();
+        let maps = maps + self.strangers.len() + self.habits.held();
         maps + self.open.len() + self.timers.len() + self.buckets.values().map(of_bucket).sum::<usize>()
     }
 
@@ -404,8 +407,9 @@ impl Cases {
             };
             self.timers.push(Reverse((again, id)));
         }
-        if self.open.is_empty() && !self.edges.is_empty() {
+        if self.open.is_empty() && !(self.edges.is_empty() && self.strangers.is_empty()) {
             self.edges.clear();
+            self.strangers.clear();
         }
     }
 

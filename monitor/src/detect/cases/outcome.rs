@@ -1,6 +1,7 @@
 //! What became of a case.
 
 use super::super::candidates::{Candidates, State};
+use super::super::connections::STRANGER;
 use super::{Case, Cases, Claim, LaneKind, Scene};
 use crate::model::{Basis, CaseFinding, Edge, Outcome, Retry, RetryResult, Time, Why};
 
@@ -115,11 +116,16 @@ impl Cases {
         if nothing_asked || (brief.target == 0 && someone_asked(case, scene.candidates)) {
             return unsure(Why::RequestUnseen);
         }
+        let asked = |target| self.strangers.get(&target).is_some_and(|&at| at > case.loss.time);
+        if brief.stranger || asked(brief.target) || asked(0) {
+            return unsure(Why::ClientUnknown);
+        }
         let veiled = |who, shape| self.veiled.get(&(who, shape)).is_some_and(|&at| at > case.loss.time);
         if veiled(brief.who, brief.shape) || veiled(brief.who, 0) || veiled(0, 0) {
             return unsure(Why::ClientBlind);
         }
-        if scene.blind.since((brief.host, brief.server), case.loss.time) {
+        let blind = |pair| scene.blind.since(pair, case.loss.time);
+        if blind((brief.host, brief.server)) || blind(STRANGER) {
             return unsure(Why::ClientBlind);
         }
         if let Some(edge) = case.loss.edge.filter(|edge| edge.is_cdn())
@@ -187,7 +193,8 @@ fn someone_asked(case: &Case, candidates: &Candidates) -> bool {
         }
         left -= 1;
         let shape = record.brief.shape;
-        let same = record.brief.who == own.who && (own.shape == 0 || shape == 0 || shape == own.shape);
+        let asker = record.brief.who == own.who || record.brief.stranger || own.stranger;
+        let same = asker && (own.shape == 0 || shape == 0 || shape == own.shape);
         if left == 0 || (same && record.state != State::Refused && record.brief.start <= case.deadline) {
             return true;
         }
@@ -224,8 +231,7 @@ fn finding(id: u64, case: &Case, (outcome, basis, why): Verdict, at: Time) -> Ca
         basis,
         why,
         ended_by: loss.ended_by,
-        client: loss.client,
-        server: loss.server,
+        parties: loss.parties.clone(),
         request: loss.request.clone(),
         edge: loss.edge,
         retry,

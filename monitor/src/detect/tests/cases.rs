@@ -469,7 +469,7 @@ fn a_client_that_was_blind_may_have_asked_again() {
             let dark = world.open("10.0.0.1:1001", server);
             if gap {
                 world.say(dark, Kind::Protocol(Protocol::Http1));
-                world.say(dark, Kind::Gap { by: Side::Client, bytes: 100, at: GapWhere::Acknowledged });
+                world.say(dark, Kind::Gap { by: Side::Client, bytes: Some(100), at: GapWhere::Acknowledged });
             } else {
                 world.say(dark, Kind::Dark { by: None, why });
             }
@@ -603,9 +603,9 @@ fn a_proxy_protocol_header_names_the_client() {
     let mut world = World::new();
     let open = |world: &mut World, id: u64, port: u16, protocol: Protocol, proxied: &str| {
         let client = std::net::SocketAddr::from(([10, 0, 0, 1], port));
-        let ends = Endpoints { client, server: ORIGIN.parse().unwrap(), proxied: proxied.parse().ok() };
+        let ends = Endpoints { client: Some(client), server: ORIGIN.parse().ok(), proxied: proxied.parse().ok() };
         let id = ConnectionId(100 + id);
-        world.say(id, Kind::Opened { ends: Box::new(ends), joined: false });
+        world.say(id, Kind::Opened { ends: Box::new(ends), joined: false, plaintext: false });
         world.say(id, Kind::Protocol(protocol));
         id
     };

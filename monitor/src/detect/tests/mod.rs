@@ -3,4 +3,5 @@
 mod cases;
 mod generator;
 mod sight;
+mod strangers;
 mod world;

@@ -92,7 +92,7 @@ fn a_verdict_needs_sight() {
         verdict(&|world| {
             healthy(world);
             let on = world.h2("10.0.0.1:3");
-            world.say(on, Kind::Gap { by: Side::Server, bytes: 100, at: GapWhere::End });
+            world.say(on, Kind::Gap { by: Side::Server, bytes: Some(100), at: GapWhere::End });
         }),
         Verdict::Inconclusive(Unsure::Lost)
     );

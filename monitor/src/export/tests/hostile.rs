@@ -27,7 +27,11 @@ fn attack(settings: Settings) -> (Stats, Vec<Finding>) {
         };
         let server = SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], n));
         let client = SocketAddr::from(([192, 0, 2, n as u8], n));
-        say(Kind::Opened { ends: Box::new(Endpoints { client, server, proxied: None }), joined: false });
+        say(Kind::Opened {
+            ends: Box::new(Endpoints { client: Some(client), server: Some(server), proxied: None }),
+            joined: false,
+            plaintext: false,
+        });
         say(Kind::Protocol(Protocol::H2));
         let request = Request {
             method: Some(format!("M{n}").into()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Family, Format, Kind, encode, families};
-use crate::model::{Finding, Stats};
+use crate::model::{Finding, KernelResets, Stats};
 use crate::sink::samples;
 use crate::sink::stream::StreamHealth;
 use crate::source::keylogs::KeyLogHealth;
@@ -26,6 +26,7 @@ fn full() -> Snapshot {
         received: 1_000,
         dropped_kernel: 3,
         dropped_interface: 1,
+        snapped_bytes: 4,
         reopened: 2,
     };
     let log = KeyLogHealth {
@@ -45,7 +46,7 @@ fn full() -> Snapshot {
         started: samples::at(0),
         number: 9,
         capturing: true,
-        stats: samples::stats(),
+        stats: Stats { kernel_resets: Some(KernelResets::default()), ..samples::stats() },
         interfaces: vec![interface.clone(), interface, tap],
         keylogs: vec![log.clone(), log],
         probe: Some(KeyProbeHealth { taken: 7, lost: 1, probed: 2 }),
@@ -95,7 +96,7 @@ fn families_are_well_named_and_series_differ() {
 fn what_a_scrape_costs() {
     let mut snapshot = full();
     for n in 0..64_u16 {
-        let slot = snapshot.stats.servers.slot(std::net::SocketAddr::from(([192, 0, 2, 1], n)));
+        let slot = snapshot.stats.servers.slot(Some(std::net::SocketAddr::from(([192, 0, 2, 1], n))));
         snapshot.stats.servers.at(slot).requests += 1;
     }
     let series: usize = families(&snapshot).iter().map(|family| family.series.len()).sum();

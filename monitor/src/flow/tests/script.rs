@@ -1,5 +1,6 @@
 //! A small language of segments, and of the events that they give.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tls_tap::KeyStore;
@@ -34,6 +35,11 @@ impl Script {
 
     /// The client is the high end: its port is the higher one.
     pub(super) fn send(&mut self, client: bool, seq: u32, ack: u32, flags: u8, bytes: &[u8]) {
+        self.send_cut(client, seq, ack, flags, bytes, 0);
+    }
+
+    /// Of the payload, `missing` bytes more were cut off.
+    pub(super) fn send_cut(&mut self, client: bool, seq: u32, ack: u32, flags: u8, bytes: &[u8], missing: u32) {
         let key = FlowKey { low: (0xffff_0a00_0001, 80), high: (0xffff_0a00_0002, self.port), tunnel: 0 };
         self.ordinal += 1;
         self.now.0 += 100_000;
@@ -47,7 +53,7 @@ impl Script {
             ack,
             flags: TcpFlags(flags),
             payload: Bytes::Arena { start: 0, len: u32::try_from(bytes.len()).unwrap() },
-            missing: 0,
+            missing,
         };
         self.shard.segment(&segment, bytes, &mut self.out);
     }
@@ -90,10 +96,11 @@ impl Script {
 
 /// An event in a few words.
 pub(super) fn short(event: &Event) -> String {
+    let end = |end: Option<SocketAddr>| end.map_or_else(|| "?".to_owned(), |end| end.to_string());
     match &event.kind {
-        Kind::Opened { ends, joined } => {
+        Kind::Opened { ends, joined, .. } => {
             let proxied = ends.proxied.map_or(String::new(), |source| format!(" for {source}"));
-            format!("opened {}>{}{proxied}{}", ends.client, ends.server, if *joined { " joined" } else { "" })
+            format!("opened {}>{}{proxied}{}", end(ends.client), end(ends.server), if *joined { " joined" } else { "" })
         }
         Kind::Protocol(protocol) => protocol.name().to_owned(),
         Kind::Request(exchange) => {
@@ -111,7 +118,10 @@ pub(super) fn short(event: &Event) -> String {
             }
             ExchangeEnd::Unseen => format!("ended {exchange} unseen"),
         },
-        Kind::Gap { by, bytes, at } => format!("gap {by:?} {bytes} {}", at.name()),
+        Kind::Gap { by, bytes, at } => {
+            let bytes = bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.to_string());
+            format!("gap {by:?} {bytes} {}", at.name())
+        }
         Kind::Dark { by, why } => format!("dark {by:?} {}", why.name()),
         Kind::Closed { how, bytes, unread } => format!("closed {how:?} {bytes} {unread}"),
         Kind::Anomaly { what, .. } => format!("anomaly {what}"),
@@ -121,5 +131,7 @@ pub(super) fn short(event: &Event) -> String {
             format!("alert {by:?} {description}{}", if *fatal { "!" } else { "" })
         }
         Kind::Lit => "lit".to_owned(),
+        Kind::Ends(ends) => format!("ends {}>{}", end(ends.client), end(ends.server)),
+        Kind::Process(process) => format!("process {} {}", process.pid, process.command),
     }
 }

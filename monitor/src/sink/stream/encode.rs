@@ -164,7 +164,7 @@ fn sentence(finding: &Finding) -> String {
         Finding::Reset(found) => {
             let (frame, code, sender) = (found.frame.name(), found.code, words::side(found.sender));
             let request = asked(found.request.as_deref());
-            format!("{frame} {code} from the {sender} ({} to {}): {request}", found.client, found.server)
+            format!("{frame} {code} from the {sender} ({}): {request}", found.parties)
         }
         Finding::Case(found) => {
             let kind = match found.kind {
@@ -172,23 +172,24 @@ fn sentence(finding: &Finding) -> String {
                 CaseKind::Failure => "failure",
             };
             let (request, outcome) = (asked(found.request.as_deref()), words::outcome(found.outcome));
-            format!("{kind}, {outcome}: {request} ({} to {}, {} attempts)", found.client, found.server, found.attempts)
+            format!("{kind}, {outcome}: {request} ({}, {} attempts)", found.parties, found.attempts)
         }
         Finding::OriginError(found) => {
             let request = asked(found.request.as_deref());
-            format!("the origin answered {}: {request} ({} to {})", found.status, found.client, found.server)
+            format!("the origin answered {}: {request} ({})", found.status, found.parties)
         }
         Finding::Suspected(found) => {
-            format!("suspected downgrade: a hello of {} to {} offers only http/1.1", found.client, found.server)
+            format!("suspected downgrade: a hello offers only http/1.1 ({})", found.parties)
         }
-        Finding::Gap { client, server, by, bytes, .. } => {
-            format!("{bytes} bytes of the {} are missing ({client} to {server})", words::side(*by))
+        Finding::Gap { parties, by, bytes, .. } => {
+            let bytes = bytes.map_or_else(String::new, |bytes| format!("{bytes} "));
+            format!("{bytes}bytes of the {} are missing ({parties})", words::side(*by))
         }
         Finding::Dark(found) => {
             let side = found.by.map_or("both sides", words::side);
-            format!("not readable, {side}: {} ({} to {})", found.why.name(), found.client, found.server)
+            format!("not readable, {side}: {} ({})", found.why.name(), found.parties)
         }
-        Finding::Anomaly { client, server, what, .. } => format!("anomaly: {what} ({client} to {server})"),
+        Finding::Anomaly { parties, what, .. } => format!("anomaly: {what} ({parties})"),
     }
 }
 

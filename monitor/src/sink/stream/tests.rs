@@ -12,7 +12,7 @@ use super::file::FileOutput;
 use super::journal::Journal;
 use super::pipe::Pipe;
 use super::{Encoding, EventsTarget, Opened, Output, Stream};
-use crate::model::{ConnectionId, Finding, GapWhere, Side, Stats, Time, Verdict};
+use crate::model::{ConnectionId, Finding, GapWhere, Parties, Side, Stats, Time, Verdict};
 use crate::sink::samples;
 
 const RUN: &str = "20231114T221320.000Z";
@@ -24,10 +24,9 @@ fn gap(bytes: u64) -> Arc<Finding> {
     Arc::new(Finding::Gap {
         time: Time(bytes),
         connection: ConnectionId(1),
-        client: end,
-        server: end,
+        parties: Parties { client: Some(end), server: Some(end), process: None },
         by: Side::Client,
-        bytes,
+        bytes: Some(bytes),
         at: GapWhere::Acknowledged,
     })
 }

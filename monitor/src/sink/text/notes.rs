@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use super::Layout;
 use super::page::{Cell, DIM, PLAIN, Page, grouped, moment, size, span};
 use super::{coverage, sections, verdict};
-use crate::model::{CaseFinding, ConnectionId, DarkWhy, Finding, Outcome, Side, Stats, Time, TlsDark, Verdict};
+use crate::model::{
+    CaseFinding, ConnectionId, DarkWhy, Finding, Outcome, Parties, Side, Stats, Time, TlsDark, Verdict,
+};
 use crate::sink::{printable, words};
 
 /// Failed cases that are shown one by one.
@@ -27,8 +28,7 @@ pub(in crate::sink) struct Report {
 
 #[derive(Debug)]
 struct Notes {
-    client: SocketAddr,
-    server: SocketAddr,
+    parties: Parties,
     notes: Vec<(Time, String)>,
     omitted: u64,
 }
@@ -47,35 +47,29 @@ impl Report {
                 }
             }
             _ if !self.verbose => {}
-            Finding::Gap { time, connection, client, server, by, bytes, at } => {
-                let text = || format!("gap: {} of the {} lost ({})", size(*bytes), words::side(*by), at.name());
-                self.note(*connection, *client, *server, *time, text);
+            Finding::Gap { time, connection, parties, by, bytes, at } => {
+                let lost = || bytes.map_or_else(|| "an unknown number of bytes".to_owned(), size);
+                let text = || format!("gap: {} of the {} lost ({})", lost(), words::side(*by), at.name());
+                self.note(*connection, parties, *time, text);
             }
             Finding::Dark(dark) => {
                 let text = || format!("dark: {}, {}{}", whose(dark.by), dark.why.name(), number(dark.why));
-                self.note(dark.connection, dark.client, dark.server, dark.time, text);
+                self.note(dark.connection, &dark.parties, dark.time, text);
             }
-            Finding::Anomaly { time, connection, client, server, by, what } => {
+            Finding::Anomaly { time, connection, parties, by, what } => {
                 let text = || format!("anomaly: {}, {what}", whose(*by));
-                self.note(*connection, *client, *server, *time, text);
+                self.note(*connection, parties, *time, text);
             }
             Finding::Reset(_) | Finding::OriginError(_) | Finding::Suspected(_) => {}
         }
     }
 
-    fn note(
-        &mut self,
-        connection: ConnectionId,
-        client: SocketAddr,
-        server: SocketAddr,
-        time: Time,
-        text: impl FnOnce() -> String,
-    ) {
+    fn note(&mut self, connection: ConnectionId, parties: &Parties, time: Time, text: impl FnOnce() -> String) {
         if self.connections.len() >= CONNECTIONS && !self.connections.contains_key(&connection) {
             self.omitted = self.omitted.saturating_add(1);
             return;
         }
-        let new = || Notes { client, server, notes: Vec::new(), omitted: 0 };
+        let new = || Notes { parties: parties.clone(), notes: Vec::new(), omitted: 0 };
         let of = self.connections.entry(connection).or_insert_with(new);
         if of.notes.len() < NOTES {
             of.notes.push((time, text()));
@@ -115,7 +109,7 @@ impl Report {
                     Cell::text(words::kind(case.kind)),
                     Cell::text(words::outcome(case.outcome)),
                     Cell::number(case.reset_count),
-                    Cell::text(case.client.to_string()),
+                    Cell::text(case.parties.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string())),
                     Cell::text(request(case)),
                 ]
             })
@@ -132,7 +126,7 @@ impl Report {
             page.paragraph(2, DIM, "none");
         }
         for (id, of) in &self.connections {
-            page.paragraph(2, PLAIN, &format!("#{}  {} to {}", id.0, of.client, of.server));
+            page.paragraph(2, PLAIN, &format!("#{}  {}", id.0, of.parties));
             let start = of.notes.first().map_or(Time(0), |note| note.0);
             for (time, note) in &of.notes {
                 let after = match time.since(start) {

@@ -1,35 +1,29 @@
 //! Live sources: packets as they come.
 
+mod beside;
 #[cfg(feature = "pcap")]
 pub mod pcap;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use beside::Beside;
+
 use super::SourceError;
-use crate::model::{PacketBatch, Time};
+use crate::model::{Interest, KernelResets, PacketBatch, Process, SecretName, Time};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PacketSource {
-    /// libpcap where the build has it, the tap where not.
+    /// The tap where it works, libpcap where not.
     #[default]
     Auto,
     /// libpcap.
     Pcap,
     /// Programs at the kernel's traffic control hooks.
     Tap,
-}
-
-impl PacketSource {
-    /// It is the tap, in this build.
-    #[must_use]
-    pub const fn is_tap(self) -> bool {
-        match self {
-            Self::Auto => !cfg!(feature = "pcap"),
-            Self::Pcap => false,
-            Self::Tap => true,
-        }
-    }
+    /// No packets: plaintext alone.
+    Off,
 }
 
 /// Which clock stamps the packets of an interface.
@@ -82,8 +76,23 @@ pub trait LiveSource {
         Err("this source takes no filter".to_owned())
     }
 
+    /// Whether a flow's payload is read from here on: what nobody reads need not be copied.
+    fn interest(&mut self, interest: &Interest) {
+        let _ = interest;
+    }
+
     /// How each interface does.
     fn health(&mut self) -> Vec<InterfaceHealth>;
+
+    /// It gives packets and plaintext, so that one connection may come as both.
+    fn gives_both(&self) -> bool {
+        false
+    }
+
+    /// Resets that programs in the kernel have counted themselves since the start; `None`: they count none.
+    fn kernel_resets(&mut self) -> Option<KernelResets> {
+        None
+    }
 }
 
 /// The system's time, which stamps packets.
@@ -94,11 +103,24 @@ pub(crate) fn wall() -> Time {
 
 /// Gives keys from the processes that make them.
 pub trait KeyProbe {
-    /// Gives the secrets that came since the last call as lines of a key log, without waiting.
-    fn poll(&mut self, take: &mut dyn FnMut(&[u8]));
+    /// Gives the secrets that came since the last call, without waiting.
+    fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>));
 
     /// How it does.
     fn health(&mut self) -> KeyProbeHealth;
+}
+
+/// A secret that a probe took from a process.
+#[derive(Clone, Copy)]
+pub struct ProbedSecret<'a> {
+    /// The secret as a line of a key log. Wiped when the call is over.
+    pub line: &'a str,
+    /// What names its connection.
+    pub name: SecretName,
+    /// The name is that of a transcript: no other program's key log has such a line.
+    pub by_transcript: bool,
+    /// The process that had it.
+    pub process: &'a Arc<Process>,
 }
 
 /// How the probes do. Counts are since the start of the program.
@@ -117,7 +139,7 @@ pub struct KeyProbeHealth {
 pub struct InterfaceHealth {
     /// Its name.
     pub name: String,
-    /// What reads it: `pcap` or `tap`.
+    /// What reads it: `pcap`, `tap`, or `plaintext` for the probes that take it from processes.
     pub kind: &'static str,
     /// It is being read.
     pub up: bool,
@@ -129,6 +151,8 @@ pub struct InterfaceHealth {
     pub dropped_kernel: u64,
     /// Packets that the interface or its driver lost.
     pub dropped_interface: u64,
+    /// Bytes of packets that a snap length left out, the source's or that of a flow that nobody reads, where the source counts them.
+    pub snapped_bytes: u64,
     /// Times it was opened again.
     pub reopened: u64,
 }

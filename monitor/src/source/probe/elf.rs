@@ -23,7 +23,7 @@ pub(super) const GO: &[u8] = b"crypto/tls.(*Config).writeKeyLog";
 const MAX_TABLE: u64 = 256 << 20;
 
 /// The probed functions of a file, and their offsets in it. Files that are not ELF have none.
-pub(super) fn functions(file: File) -> Vec<(Function, u64)> {
+pub(in crate::source) fn functions(file: &File) -> Vec<(Function, u64)> {
     let cache = ReadCache::new(file);
     let Ok(elf) = ElfFile64::<LittleEndian, _>::parse(&cache) else { return Vec::new() };
     let offset = |address: u64| {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_file_without_the_functions_has_none() {
-        assert_eq!(functions(File::open(std::env::current_exe().unwrap()).unwrap()), []);
-        assert_eq!(functions(File::open("/proc/self/status").unwrap()), []);
+        assert_eq!(functions(&File::open(std::env::current_exe().unwrap()).unwrap()), []);
+        assert_eq!(functions(&File::open("/proc/self/status").unwrap()), []);
     }
 }

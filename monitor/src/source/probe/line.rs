@@ -5,13 +5,15 @@ use std::fmt::Write as _;
 use probe_abi::secret::{SecretRecord, kind};
 use zeroize::Zeroizing;
 
+use crate::model::SecretName;
+
 /// Longest line: label, name of 48 bytes, secret of 48 bytes.
 const MAX: usize = 256;
 
-/// The line of a record. `None`: it is of no known form, which a process that was not what it seemed may cause.
+/// The line of a record, and what names its connection. `None`: it is of no known form, which a process that was not what it seemed may cause.
 ///
 /// TLS 1.3 secrets of OpenSSL have no client random with them, and stand under the hash of their transcript.
-pub(super) fn of(record: &SecretRecord) -> Option<Zeroizing<String>> {
+pub(super) fn of(record: &SecretRecord) -> Option<(Zeroizing<String>, SecretName)> {
     let (name, secret) = (record.name(), record.secret());
     // Room from the start, so that no secret is left behind in memory that was outgrown.
     let mut line = Zeroizing::new(String::with_capacity(MAX));
@@ -37,7 +39,7 @@ pub(super) fn of(record: &SecretRecord) -> Option<Zeroizing<String>> {
         }
     }
     line.push('\n');
-    Some(line)
+    Some((line, *name.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -57,7 +59,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_line() {
-        let text = |record: SecretRecord| of(&record).map(|line| line.to_string());
+        let text = |record: SecretRecord| of(&record).map(|(line, _)| line.to_string());
         let hex = |byte: &str, count: usize| byte.repeat(count);
         assert_eq!(
             text(record(kind::HANDSHAKE, &[1; 48], &[2; 48], &[])).unwrap(),

@@ -6,33 +6,26 @@
 mod elf;
 mod line;
 mod pclntab;
-mod process;
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::time::Instant;
 
 use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
-use probe_abi::secret::{Counters, SecretRecord, counter};
+use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
+pub(in crate::source) use elf::functions;
 
 use super::SourceError;
-use super::object::{self, failed, lacks};
-use process::Inode;
-
-/// Whose keys are wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// Those of every process.
-    All,
-    /// Those of these processes, and of their children.
-    Processes(Vec<u32>),
-}
+use super::live::ProbedSecret;
+use super::object::{self, Sizes, failed, lacks};
+use super::processes::{FileId, News, Processes, Used, Whose};
 
 /// How the probes are made.
 #[derive(Clone, Debug)]
@@ -68,15 +61,16 @@ pub struct ProbeCounts {
     pub malformed: u64,
 }
 
-/// A file that is probed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A place that is probed.
+#[derive(Debug)]
 pub struct Probed {
-    /// A path that led to it.
+    /// A path that led to the file.
     pub path: PathBuf,
     /// What is probed in it.
     pub function: Function,
     /// Why it is not.
     pub problem: Option<String>,
+    link: Option<UProbeLinkId>,
 }
 
 /// The probes. Dropping them detaches.
@@ -84,40 +78,23 @@ pub struct Probe {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, Counters>,
-    whose: Whose,
-    /// Processes that were looked at: when they started, when to look again, and after how long the time after that.
-    known: HashMap<u32, Known>,
-    roots: HashSet<Inode>,
-    files: HashSet<Inode>,
-    probed: Vec<Probed>,
-    next_look: Instant,
+    processes: Processes,
+    /// The places of each file that has some.
+    probed: HashMap<FileId, Vec<Probed>>,
+    left_out: u64,
     foreign: u64,
     malformed: u64,
 }
 
-#[derive(Debug)]
-struct Known {
-    started: u64,
-    again: Instant,
-    pause: Duration,
-    wanted: bool,
-}
-
-/// How often new processes are looked for.
-const LOOK: Duration = Duration::from_millis(500);
-/// A process may load libraries later: it is looked at again after this time, then after twice that, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Most files that are looked into.
-const MAX_FILES: usize = 65_536;
 /// Most files that are probed.
 const MAX_PROBED: usize = 1_024;
-/// Most steps from a process to the parent that is asked for.
-const MAX_DEPTH: usize = 64;
 
 impl std::fmt::Debug for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Probe").field("whose", &self.whose).field("probed", &self.probed).finish_non_exhaustive()
+        f.debug_struct("Probe")
+            .field("processes", &self.processes)
+            .field("probed", &self.probed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,7 +104,7 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses the programs.
     pub fn open(options: &ProbeOptions) -> Result<Self, SourceError> {
-        let mut ebpf = object::open(0, options.buffer)?;
+        let mut ebpf = object::open(Sizes { secret_ring: options.buffer, ..Sizes::default() })?;
         for name in [Function::OpenSsl, Function::Go].map(program) {
             let program = uprobe(&mut ebpf, name)?;
             program.load().map_err(|error| {
@@ -141,12 +118,9 @@ impl Probe {
             ring: ring.map_err(taken)?,
             counters: counters.map_err(taken)?,
             ebpf,
-            whose: options.whose.clone(),
-            known: HashMap::new(),
-            roots: HashSet::new(),
-            files: HashSet::new(),
-            probed: Vec::new(),
-            next_look: Instant::now(),
+            processes: Processes::new(options.whose.clone()),
+            probed: HashMap::new(),
+            left_out: 0,
             foreign: 0,
             malformed: 0,
         };
@@ -154,32 +128,42 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Gives the secrets that came since the last call, without waiting: each as a line of a key log, wiped when `take` returns. Looks for
-    /// new processes when it is time.
-    pub fn poll(&mut self, take: &mut dyn FnMut(&[u8])) {
+    /// Gives the secrets that came since the last call, without waiting. Looks for new processes when it is time.
+    pub fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>)) {
         while let Some(record) = self.ring.next().map(|bytes| SecretRecord::read(&bytes)) {
             let Some(mut record) = record else {
                 self.malformed += 1;
                 continue;
             };
-            if !self.wants(record.pid) {
+            if !self.processes.wants(record.pid) {
                 self.foreign += 1;
-            } else if let Some(line) = line::of(&record) {
-                take(line.as_bytes());
+            } else if let Some((line, name)) = line::of(&record) {
+                let process = self.processes.facts(record.pid);
+                let by_transcript = matches!(record.kind, kind::HANDSHAKE | kind::EARLY);
+                take(ProbedSecret { line: &line, name, by_transcript, process: &process });
             } else {
                 self.malformed += 1;
             }
             record.secret.zeroize();
         }
-        if Instant::now() >= self.next_look {
-            self.look();
-        }
+        self.look();
     }
 
-    /// The files that are probed.
+    /// The places that are probed now.
+    pub fn probed(&self) -> impl Iterator<Item = &Probed> {
+        self.probed.values().flatten()
+    }
+
+    /// The processes whose keys are wanted.
     #[must_use]
-    pub fn probed(&self) -> &[Probed] {
-        &self.probed
+    pub const fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// Processes and files that were left out because there were too many.
+    #[must_use]
+    pub const fn left_out(&self) -> u64 {
+        self.left_out + self.processes.left_out()
     }
 
     /// What was counted since the start.
@@ -200,80 +184,51 @@ impl Probe {
         })
     }
 
-    /// The keys of this process are wanted.
-    fn wants(&self, pid: u32) -> bool {
-        match &self.whose {
-            Whose::All => true,
-            Whose::Processes(wanted) => {
-                let known = self.known.get(&pid).map(|known| known.wanted);
-                known.unwrap_or_else(|| descends(pid, wanted))
-            }
-        }
-    }
-
-    /// Looks for processes that are new, and into those whose time has come.
+    /// Probes the files that came into use, and leaves those that went out of it.
     fn look(&mut self) {
-        let now = Instant::now();
-        self.next_look = now + LOOK;
-        let pids = process::all();
-        let there: HashSet<u32> = pids.iter().copied().collect();
-        self.known.retain(|pid, _| there.contains(pid));
-        for pid in pids {
-            let Some((_, started)) = process::stat(pid) else { continue };
-            let known = self.known.get(&pid).filter(|known| known.started == started);
-            if known.is_some_and(|known| now < known.again) {
-                continue;
+        let Self { ebpf, processes, probed, left_out, .. } = self;
+        processes.look(Instant::now(), &mut |news| match news {
+            News::Used(used) if probed.len() >= MAX_PROBED => {
+                *left_out += u64::from(!elf::functions(&used.file).is_empty())
             }
-            let pause = known.map_or(FIRST_PAUSE, |known| (known.pause * 2).min(LONGEST_PAUSE));
-            let wanted = known.map(|known| known.wanted).unwrap_or_else(|| match &self.whose {
-                Whose::All => true,
-                Whose::Processes(wanted) => descends(pid, wanted),
-            });
-            self.known.insert(pid, Known { started, again: now + pause, pause, wanted });
-            if wanted {
-                self.process(pid);
+            News::Used(used) => {
+                let places: Vec<Probed> = elf::functions(&used.file)
+                    .into_iter()
+                    .map(|(function, offset)| {
+                        let (link, problem) = match attach(ebpf, &used, function, offset) {
+                            Ok(link) => (Some(link), None),
+                            Err(error) => (None, Some(error.to_string())),
+                        };
+                        Probed { path: used.path.clone(), function, problem, link }
+                    })
+                    .collect();
+                if !places.is_empty() {
+                    probed.insert(used.id, places);
+                }
             }
-        }
+            News::Unused(file) => {
+                for place in probed.remove(&file).unwrap_or_default() {
+                    detach(ebpf, place);
+                }
+            }
+        });
     }
+}
 
-    /// Probes what a process runs, and what it may load later.
-    fn process(&mut self, pid: u32) {
-        for path in process::files(pid) {
-            self.file(&path);
-        }
-        if let Some(root) = Inode::root_of(pid)
-            && self.roots.insert(root)
-        {
-            if self.roots.len() > MAX_FILES {
-                self.roots.clear();
-            }
-            for usual in process::USUAL {
-                self.file(Path::new(&format!("/proc/{pid}/root/{usual}")));
-            }
-        }
-    }
+fn attach(ebpf: &mut Ebpf, used: &Used, function: Function, offset: u64) -> Result<UProbeLinkId, SourceError> {
+    // By its descriptor: the file itself, whatever its path leads to by now.
+    let path = format!("/proc/self/fd/{}", used.file.as_raw_fd());
+    uprobe(ebpf, program(function))?
+        .attach(UProbeAttachLocation::AbsoluteOffset(offset), path, UProbeScope::AllProcesses)
+        .map_err(|error| failed(format!("probe {}", used.path.display()), error))
+}
 
-    fn file(&mut self, path: &Path) {
-        let Some(inode) = Inode::of(path) else { return };
-        if self.files.len() >= MAX_FILES || !self.files.insert(inode) {
-            return;
-        }
-        let Some(file) = process::open(path) else { return };
-        for (function, offset) in elf::functions(file) {
-            if self.probed.len() >= MAX_PROBED {
-                return;
-            }
-            let problem = self.attach(path, function, offset).err().map(|error| error.to_string());
-            self.probed.push(Probed { path: path.to_owned(), function, problem });
-        }
-    }
-
-    fn attach(&mut self, path: &Path, function: Function, offset: u64) -> Result<(), SourceError> {
-        let name = program(function);
-        uprobe(&mut self.ebpf, name)?
-            .attach(UProbeAttachLocation::AbsoluteOffset(offset), path, UProbeScope::AllProcesses)
-            .map(|_| ())
-            .map_err(|error| failed(format!("probe {}", path.display()), error))
+fn detach(ebpf: &mut Ebpf, place: Probed) {
+    if let Some(link) = place.link
+        && let Ok(program) = uprobe(ebpf, program(place.function))
+    {
+        // It is detached when its descriptor is closed, which cannot fail.
+        let _ = program.detach(link);
     }
 }
 
@@ -287,19 +242,4 @@ const fn program(function: Function) -> &'static str {
 fn uprobe<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut UProbe, SourceError> {
     let program = ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
     program.try_into().map_err(|error: ProgramError| failed(format!("use {name}"), error))
-}
-
-/// The process is one of these, or a child of one, or of its children.
-fn descends(pid: u32, wanted: &[u32]) -> bool {
-    let mut at = pid;
-    for _ in 0..MAX_DEPTH {
-        if wanted.contains(&at) {
-            return true;
-        }
-        match process::stat(at) {
-            Some((parent, _)) if parent > 0 => at = parent,
-            _ => return false,
-        }
-    }
-    false
 }

@@ -4,7 +4,6 @@
 //! processor, and told here as lost. TCX is used where the kernel has it (Linux 6.6), a clsact filter where not.
 
 mod attach;
-mod clock;
 mod filter;
 mod interface;
 mod parts;
@@ -20,12 +19,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use attach::Hook;
 pub use filter::Filter;
 
+use super::clock::Clock;
 use super::live::{InterfaceHealth, LiveSource, PacketFilter, wall};
-use super::object::{self, failed, lacks};
+use super::object::{self, Sizes, failed, lacks};
 use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
-use crate::model::{PacketBatch, Time, hull};
+use crate::model::{FlowKey, Interest, PacketBatch, Time, hull};
 use attach::Attached;
-use clock::Clock;
 use interface::Interface;
 use parts::Parts;
 
@@ -160,7 +159,7 @@ impl Tap {
     /// When the kernel refuses the programs, or not one interface could be attached to.
     pub fn open(options: &TapOptions) -> Result<Self, SourceError> {
         let buffer = object::ring_size(options.buffer);
-        let mut ebpf = object::open(buffer, 0)?;
+        let mut ebpf = object::open(Sizes { tap_ring: buffer, ..Sizes::default() })?;
         // Woken at an eighth of the buffer, or a look each nap: few wake-ups, and room for what comes meanwhile.
         let config = options.filter.install(&mut ebpf, options.snap.max(1), buffer / 8)?;
         let taken = |error: MapError| failed("open the tap's maps", error);
@@ -351,8 +350,8 @@ impl Tap {
         Ok(total)
     }
 
-    /// From now on, takes only so many bytes of TCP payload of each packet of a flow, in both directions. The packets stay visible: what
-    /// is not copied counts as cut off by a snap length. For flows that nobody will read: dark ones, and those that are not HTTP/2.
+    /// From now on, takes only so many bytes of TCP payload of each packet of a flow, in both directions, until a SYN begins another one.
+    /// The packets stay visible, and say that they were cut short on purpose.
     ///
     /// # Errors
     /// When the kernel's tables cannot be written.
@@ -373,6 +372,9 @@ impl Tap {
 
     /// Takes whole packets of a flow again.
     pub fn unsnap_flow(&mut self, ends: (SocketAddr, SocketAddr)) {
+        if self.config.get(config::FLAGS).is_none_or(|flags| flags & config::FLOWS == 0) {
+            return;
+        }
         let (a, b) = (end(ends.0), end(ends.1));
         for name in [flow_name(a, b), flow_name(b, a)] {
             // The kernel may have dropped it already: the table keeps those used last.
@@ -394,6 +396,21 @@ impl LiveSource for Tap {
         wanted.change_ports(ebpf, config, &filter.ports).map_err(|error| error.to_string())
     }
 
+    fn interest(&mut self, interest: &Interest) {
+        let FlowKey { low, high, tunnel } = interest.key;
+        // What a tunnel carries has no name in the kernel.
+        if tunnel != 0 {
+            return;
+        }
+        let ends = (FlowKey::address(low), FlowKey::address(high));
+        if interest.payload {
+            self.unsnap_flow(ends);
+        } else {
+            // Where the table cannot be written, the flow is copied whole, as before.
+            let _ = self.snap_flow(ends, 0);
+        }
+    }
+
     fn health(&mut self) -> Vec<InterfaceHealth> {
         let health = |watched: &Watched| {
             let counts = self.counts(watched).unwrap_or(watched.before);
@@ -405,6 +422,7 @@ impl LiveSource for Tap {
                 received: counts.seen.saturating_sub(counts.filtered),
                 dropped_kernel: counts.lost(),
                 dropped_interface: 0,
+                snapped_bytes: counts.bytes_snapped,
                 reopened: watched.opened.saturating_sub(1),
             }
         };

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{About, Part};
-use crate::model::{ConnectionId, Finding, OriginErrorFinding, Protocol, Request, Side, Time, Unsure, Verdict};
+use crate::model::{
+    ConnectionId, Finding, OriginErrorFinding, Parties, Protocol, Request, Side, Time, Unsure, Verdict,
+};
 use crate::watch::Snapshot;
 use crate::web::query::Query;
 
@@ -15,8 +17,9 @@ fn ask(snapshot: &Snapshot, part: &str, query: &str) -> Value {
     serde_json::from_slice(&request.json(&about)).unwrap()
 }
 
-fn address() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 443))
+fn parties() -> Parties {
+    let end = SocketAddr::from(([192, 0, 2, 1], 443));
+    Parties { client: Some(end), server: Some(end), process: None }
 }
 
 fn origin_error(id: u64) -> Finding {
@@ -24,8 +27,7 @@ fn origin_error(id: u64) -> Finding {
     Finding::OriginError(Box::new(OriginErrorFinding {
         time: Time(1),
         id,
-        client: address(),
-        server: address(),
+        parties: parties(),
         protocol: Protocol::H2,
         request: Some(Arc::new(request)),
         status: 503,
@@ -36,7 +38,7 @@ fn origin_error(id: u64) -> Finding {
 fn anomaly() -> Finding {
     let connection = ConnectionId(1);
     let by = Some(Side::Client);
-    Finding::Anomaly { time: Time(2), connection, client: address(), server: address(), by, what: "hpack" }
+    Finding::Anomaly { time: Time(2), connection, parties: parties(), by, what: "hpack" }
 }
 
 fn snapshot() -> Snapshot {

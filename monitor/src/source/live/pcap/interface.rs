@@ -105,6 +105,7 @@ impl Interface {
                 link: opened.link,
                 data: Bytes::Arena { start, len: packet.header.caplen },
                 wire_len: packet.header.len,
+                shortened: false,
             });
         }
     }

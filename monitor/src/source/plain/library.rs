@@ -1,0 +1,206 @@
+//! What is probed in a TLS library, or in a program that has one inside.
+
+use std::fs::File;
+
+use iced_x86::Register;
+use object::read::elf::ElfFile64;
+use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol, ReadCache, SegmentFlags};
+use probe_abi::plain::{cookie, function};
+
+use super::site::{self, Site, Span};
+
+/// What a probe does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Program {
+    /// A call begins.
+    Call,
+    /// It is done.
+    Done,
+    /// A connection begins, ends or gets a socket.
+    Life,
+}
+
+impl Program {
+    pub(super) const ALL: [Self; 3] = [Self::Call, Self::Done, Self::Life];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Call => "h2watch_plain_call",
+            Self::Done => "h2watch_plain_done",
+            Self::Life => "h2watch_plain_life",
+        }
+    }
+}
+
+/// A place in a file that is to be probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) program: Program,
+    /// Offset in the file.
+    pub(super) offset: u64,
+    /// What the probe is told of it.
+    pub(super) cookie: u64,
+}
+
+/// What a file has to be probed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Library {
+    pub(super) places: Vec<Place>,
+    /// Functions whose code is of no known form: what goes through them is not seen.
+    pub(super) unknown: Vec<&'static str>,
+}
+
+/// A function that moves bytes or makes a connection.
+struct Wanted {
+    name: &'static str,
+    function: u8,
+    /// Registers that its probe reads.
+    arguments: &'static [Register],
+    /// Its result is looked at.
+    result: bool,
+}
+
+const OBJECT: &[Register] = &[Register::RDI];
+const TWO: &[Register] = &[Register::RDI, Register::RSI];
+const FOURTH: &[Register] = &[Register::RDI, Register::RSI, Register::RCX];
+const FIFTH: &[Register] = &[Register::RDI, Register::RSI, Register::R8];
+
+const fn moves(name: &'static str, function: u8, arguments: &'static [Register]) -> Wanted {
+    Wanted { name, function, arguments, result: true }
+}
+
+const fn life(name: &'static str, function: u8) -> Wanted {
+    let arguments = if function == function::DESCRIPTOR { TWO } else { OBJECT };
+    Wanted { name, function, arguments, result: false }
+}
+
+/// `SSL_read_early_data` and `SSL_write_early_data` call others of these; `gnutls_record_send` calls `gnutls_record_send2` where there is
+/// one.
+const WANTED: [Wanted; 21] = [
+    moves("SSL_read", function::READ, TWO),
+    moves("SSL_write", function::WRITE, TWO),
+    moves("SSL_read_ex", function::READ_EX, FOURTH),
+    moves("SSL_write_ex", function::WRITE_EX, FOURTH),
+    moves("SSL_write_ex2", function::WRITE_EX2, FIFTH),
+    moves("gnutls_record_recv", function::READ, TWO),
+    moves("gnutls_record_send2", function::WRITE, TWO),
+    moves("gnutls_record_send", function::WRITE, TWO),
+    moves("gnutls_record_uncork", function::UNCORK, OBJECT),
+    life("SSL_free", function::FREE),
+    life("SSL_clear", function::CLEAR),
+    life("SSL_set_accept_state", function::ACCEPT),
+    life("SSL_accept", function::ACCEPT),
+    life("SSL_set_connect_state", function::CONNECT),
+    life("SSL_connect", function::CONNECT),
+    life("SSL_set_fd", function::DESCRIPTOR),
+    life("SSL_set_rfd", function::DESCRIPTOR),
+    life("SSL_set_wfd", function::DESCRIPTOR),
+    life("gnutls_deinit", function::FREE),
+    life("gnutls_handshake", function::HANDSHAKE),
+    life("gnutls_transport_set_int2", function::DESCRIPTOR),
+];
+
+/// Code is read in pieces of this size, and one more, so that an instruction is whole.
+const PAGE: u64 = 4_096;
+
+/// What is to be probed in a file. Files that are not ELF for this machine, or have no such function, have nothing.
+pub(super) fn of(file: &File) -> Library {
+    let cache = ReadCache::new(file);
+    let mut library = Library::default();
+    let Ok(elf) = ElfFile64::<LittleEndian, _>::parse(&cache) else { return library };
+    if elf.architecture() != object::Architecture::X86_64 {
+        return library;
+    }
+    let mut spans: [Option<Span>; WANTED.len()] = [None; WANTED.len()];
+    // A program that uses the library names its functions too, without defining them.
+    for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
+        let Ok(name) = symbol.name_bytes() else { continue };
+        if !(name.starts_with(b"SSL_") || name.starts_with(b"gnutls_")) {
+            continue;
+        }
+        if symbol.is_definition()
+            && symbol.address() != 0
+            && let Some(at) = WANTED.iter().position(|wanted| wanted.name.as_bytes() == name)
+            && let Some(span) = spans.get_mut(at)
+        {
+            span.get_or_insert(Span { start: symbol.address(), len: symbol.size() });
+        }
+    }
+    let code: Vec<_> = elf.segments().filter(|segment| is_executable(segment.flags())).collect();
+    let read = |address: u64| {
+        code.iter()
+            .find_map(|segment| {
+                let (start, (_, len)) = (segment.address(), segment.file_range());
+                let end = start.checked_add(len).filter(|end| (start..*end).contains(&address))?;
+                let page = (address / PAGE * PAGE).max(start);
+                let bytes = segment.data_range(page, (end - page).min(2 * PAGE)).ok()??;
+                bytes.get(usize::try_from(address - page).ok()?..)
+            })
+            .unwrap_or_default()
+    };
+    let offset = |address: u64| {
+        code.iter().find_map(|segment| {
+            let inside = address.checked_sub(segment.address())?;
+            let (start, len) = segment.file_range();
+            (inside < len).then(|| start.checked_add(inside))?
+        })
+    };
+    let has = |name: &str| WANTED.iter().zip(&spans).any(|(wanted, span)| wanted.name == name && span.is_some());
+    let newer = has("gnutls_record_send2");
+    for (wanted, span) in WANTED.iter().zip(spans) {
+        let Some(span) = span.filter(|_| wanted.name != "gnutls_record_send" || !newer) else { continue };
+        match places(&read, &offset, wanted, span) {
+            Some(places) => library.places.extend(places),
+            None => library.unknown.push(wanted.name),
+        }
+    }
+    library
+}
+
+fn places(
+    read: site::Read<'_>,
+    offset: &dyn Fn(u64) -> Option<u64>,
+    wanted: &Wanted,
+    span: Span,
+) -> Option<Vec<Place>> {
+    let place = |program: Program, site: Site| {
+        Some(Place { program, offset: offset(site.address)?, cookie: cookie(wanted.function, site.depth) })
+    };
+    if !wanted.result {
+        return Some(vec![place(Program::Life, site::entry(read, span, wanted.arguments)?)?]);
+    }
+    let sites = site::sites(read, span, wanted.arguments)?;
+    // The exits come first: a call must not be remembered whose end is not seen.
+    let exits = sites.exits.iter().map(|site| place(Program::Done, *site));
+    exits.chain([place(Program::Call, sites.entry)]).collect()
+}
+
+const fn is_executable(flags: SegmentFlags) -> bool {
+    matches!(flags, SegmentFlags::Elf { p_flags } if p_flags & 1 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_the_functions_has_nothing() {
+        assert_eq!(of(&File::open(std::env::current_exe().unwrap()).unwrap()), Library::default());
+        assert_eq!(of(&File::open("/proc/self/status").unwrap()), Library::default());
+    }
+
+    #[test]
+    fn every_function_of_the_installed_libraries_is_understood() {
+        for library in ["libssl.so.3", "libssl.so.1.1", "libgnutls.so.30"] {
+            let path = format!("/usr/lib/x86_64-linux-gnu/{library}");
+            let Ok(file) = File::open(&path) else {
+                println!("skipped: no {path}");
+                continue;
+            };
+            let found = of(&file);
+            assert!(found.unknown.is_empty(), "{library}: {:?}", found.unknown);
+            let count = |program| found.places.iter().filter(|place| place.program == program).count();
+            assert!(count(Program::Call) >= 3 && count(Program::Done) >= 3 && count(Program::Life) >= 3, "{found:?}");
+        }
+    }
+}

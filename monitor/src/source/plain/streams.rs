@@ -1,0 +1,556 @@
+//! Records of the kernel into what the pipeline takes: the streams of connections, in order, with their gaps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use probe_abi::plain::{ConnectionKey, PEER, PlainHeader, Standing, flag, kind};
+
+use super::hop::Hop;
+use crate::model::{PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+
+/// The connections that are open, as far as their records came.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    known: HashMap<ConnectionKey, Known>,
+    /// Connections by their last record: the oldest goes first.
+    order: BTreeMap<u64, ConnectionKey>,
+    /// Most connections that are known.
+    most: usize,
+    records: u64,
+    next_id: u64,
+    now: Time,
+    pub(super) counts: StreamCounts,
+}
+
+/// How long the socket of a connection is looked for, nanoseconds.
+const SEARCH: u64 = 5_000_000_000;
+
+/// Processes whose calls of the TLS library hold no system calls for sockets: the library works in memory there.
+#[derive(Debug, Default)]
+pub(super) struct Hopeless(HashMap<u32, u32>);
+
+impl Hopeless {
+    /// Connections of a process whose sockets were looked for in vain, before it is left alone.
+    const ENOUGH: u32 = 8;
+    /// Most processes that are remembered.
+    const MOST: usize = 4_096;
+
+    fn missed(&mut self, process: u32) {
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        let count = self.0.entry(process).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A socket of the process was found.
+    pub(super) fn found(&mut self, process: u32) {
+        self.0.remove(&process);
+    }
+
+    fn is(&self, process: u32) -> bool {
+        self.0.get(&process).is_some_and(|count| *count >= Self::ENOUGH)
+    }
+}
+
+/// What became of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StreamCounts {
+    /// Connections seen.
+    pub(super) opened: u64,
+    /// Connections forgotten because there were too many.
+    pub(super) evicted: u64,
+    /// Records that the kernel made and that never came.
+    pub(super) lost_records: u64,
+    /// Bytes between records that were neither passed nor left out as DATA.
+    pub(super) lost_bytes: u64,
+    /// Records of no known form.
+    pub(super) malformed: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: PlainId,
+    generation: u64,
+    descriptor: i32,
+    /// Its addresses were told, or cannot be.
+    addressed: bool,
+    /// Its socket is looked for until then.
+    search: Time,
+    /// Its place in the order.
+    last: u64,
+    streams: [Stream; 2],
+}
+
+/// A direction, behind its last record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stream {
+    serial: u64,
+    offset: u64,
+    skipped: u64,
+    hop: Hop,
+}
+
+/// A frame boundary that the kernel is told, because it does not know where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Boundary {
+    pub(super) key: ConnectionKey,
+    pub(super) generation: u64,
+    pub(super) direction: u8,
+    pub(super) offset: u64,
+}
+
+/// A connection whose socket is known, and whose addresses are not yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    pub(super) key: ConnectionKey,
+    pub(super) generation: u64,
+    pub(super) descriptor: i32,
+}
+
+impl Streams {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: most.max(1), ..Self::default() }
+    }
+
+    /// Takes a record. `process` gives what is known of the process.
+    pub(super) fn take(
+        &mut self,
+        header: &PlainHeader,
+        bytes: &[u8],
+        time: Time,
+        process: &mut dyn FnMut(u32) -> Arc<Process>,
+        batch: &mut PacketBatch<'static>,
+    ) -> Option<Boundary> {
+        // Threads make records at the same time: what comes from the kernel is in order for each connection, not in all.
+        self.now = self.now.max(time);
+        let time = self.now;
+        let key = ConnectionKey::new(header.process, header.object);
+        if self.known.get(&key).is_some_and(|known| known.generation > header.generation) {
+            self.counts.malformed += 1;
+            return None;
+        }
+        if self.known.get(&key).is_none_or(|known| known.generation < header.generation) {
+            self.close(key, time, batch);
+            if header.kind == kind::END && header.offset == 0 {
+                // Nothing ever went over it.
+                return None;
+            }
+            self.open(key, header, time, process(header.process), batch);
+        }
+        let last = self.touch(key);
+        let known = self.known.get_mut(&key)?;
+        known.last = last;
+        if header.descriptor >= 0 && known.descriptor < 0 {
+            // Even when the search was given up.
+            (known.descriptor, known.addressed) = (header.descriptor, false);
+        }
+        let by = if header.direction == PEER { Writer::Peer } else { Writer::Local };
+        let stream = match &mut known.streams {
+            [local, _] if by == Writer::Local => local,
+            [_, peer] => peer,
+        };
+        if header.serial <= stream.serial || header.offset < stream.offset || header.skipped < stream.skipped {
+            self.counts.malformed += 1;
+            return None;
+        }
+        let id = known.id;
+        let mut tell = |what| batch.plaintext.push(Plaintext { time, connection: id, what });
+        let gap = stream.gap(header.serial - 1, header.offset, header.skipped);
+        self.counts.lost_records = self.counts.lost_records.saturating_add(gap.records);
+        self.counts.lost_bytes = self.counts.lost_bytes.saturating_add(gap.lost);
+        if let Some(what) = gap.what(by) {
+            tell(what);
+        }
+        let end = header.offset.saturating_add(header.len.into());
+        let mut boundary = None;
+        if !bytes.is_empty()
+            && let Ok(start) = u32::try_from(batch.arena.len())
+        {
+            batch.arena.extend_from_slice(bytes);
+            tell(PlainWhat::Bytes { by, start, len: header.len });
+            stream.hop.pass(header.offset, bytes);
+            if header.flags & flag::UNSURE != 0 {
+                boundary = stream.hop.next().filter(|next| *next >= end).map(|offset| Boundary {
+                    key,
+                    generation: header.generation,
+                    direction: header.direction,
+                    offset,
+                });
+            }
+        }
+        if header.after > 0 {
+            tell(PlainWhat::Skipped { by, bytes: header.after.into() });
+        }
+        stream.serial = header.serial;
+        stream.offset = end.saturating_add(header.after.into());
+        stream.skipped = header.skipped.saturating_add(header.after.into());
+        if header.kind == kind::END && by == Writer::Peer {
+            self.close(key, time, batch);
+        }
+        boundary
+    }
+
+    /// Tells what the kernel has gone on to since the last record of a connection, when records were lost.
+    pub(super) fn catch_up(
+        &mut self,
+        key: ConnectionKey,
+        standing: Option<Standing>,
+        batch: &mut PacketBatch<'static>,
+    ) {
+        let Some(known) = self.known.get_mut(&key) else { return };
+        let time = self.now;
+        let Some(standing) = standing.filter(|standing| standing.generation == known.generation) else {
+            // Its end was lost too.
+            self.close(key, time, batch);
+            return;
+        };
+        for ((stream, by), (serial, offset, skipped)) in
+            known.streams.iter_mut().zip([Writer::Local, Writer::Peer]).zip(standing.streams)
+        {
+            if serial <= stream.serial || offset < stream.offset || skipped < stream.skipped {
+                continue;
+            }
+            let gap = stream.gap(serial, offset, skipped);
+            self.counts.lost_records = self.counts.lost_records.saturating_add(gap.records);
+            self.counts.lost_bytes = self.counts.lost_bytes.saturating_add(gap.lost);
+            if let Some(what) = gap.what(by) {
+                batch.plaintext.push(Plaintext { time, connection: known.id, what });
+            }
+            (stream.serial, stream.offset, stream.skipped) = (serial, offset, skipped);
+        }
+    }
+
+    /// The connections that are open.
+    pub(super) fn keys(&self) -> Vec<ConnectionKey> {
+        self.order.values().copied().collect()
+    }
+
+    /// Whether a connection's socket is to be looked for in the system calls of its process. `hopeless`: processes that are known to read
+    /// and write their sockets elsewhere.
+    pub(super) fn searches(&mut self, now: Time, hopeless: &mut Hopeless) -> bool {
+        let mut any = false;
+        for (key, known) in self.known.iter_mut().filter(|(_, known)| !known.addressed && known.descriptor < 0) {
+            if now >= known.search {
+                known.addressed = true;
+                hopeless.missed(key.process);
+            } else {
+                any |= !hopeless.is(key.process);
+            }
+        }
+        any
+    }
+
+    /// Connections whose addresses can be asked for.
+    pub(super) fn sockets(&self) -> Vec<Socket> {
+        let unknown = self.known.iter().filter(|(_, known)| !known.addressed && known.descriptor >= 0);
+        unknown
+            .map(|(key, known)| Socket { key: *key, generation: known.generation, descriptor: known.descriptor })
+            .collect()
+    }
+
+    /// The addresses of a connection were found, or could not be.
+    pub(super) fn address(
+        &mut self,
+        socket: &Socket,
+        ends: Option<(std::net::SocketAddr, std::net::SocketAddr)>,
+        batch: &mut PacketBatch<'static>,
+    ) {
+        let Some(known) = self.known.get_mut(&socket.key).filter(|known| known.generation == socket.generation) else {
+            return;
+        };
+        known.addressed = true;
+        if let Some((local, peer)) = ends {
+            let what = PlainWhat::Ends { local, peer };
+            batch.plaintext.push(Plaintext { time: self.now, connection: known.id, what });
+        }
+    }
+
+    fn open(
+        &mut self,
+        key: ConnectionKey,
+        header: &PlainHeader,
+        time: Time,
+        process: Arc<Process>,
+        batch: &mut PacketBatch<'static>,
+    ) {
+        while self.known.len() >= self.most
+            && let Some(oldest) = self.order.values().next().copied()
+        {
+            self.counts.evicted += 1;
+            self.close(oldest, time, batch);
+        }
+        let role = match header.flags & (flag::SERVER | flag::CLIENT) {
+            flag::SERVER => Some(Side::Server),
+            flag::CLIENT => Some(Side::Client),
+            _ => None,
+        };
+        let whole = header.flags & flag::WHOLE != 0;
+        self.next_id += 1;
+        self.counts.opened += 1;
+        let known = Known {
+            id: PlainId(self.next_id),
+            generation: header.generation,
+            descriptor: -1,
+            addressed: false,
+            search: Time(time.0.saturating_add(SEARCH)),
+            last: 0,
+            streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
+        };
+        let what = PlainWhat::Opened { process, joined: !whole, role };
+        batch.plaintext.push(Plaintext { time, connection: known.id, what });
+        self.known.insert(key, known);
+    }
+
+    fn close(&mut self, key: ConnectionKey, time: Time, batch: &mut PacketBatch<'static>) {
+        if let Some(known) = self.known.remove(&key) {
+            self.order.remove(&known.last);
+            batch.plaintext.push(Plaintext { time, connection: known.id, what: PlainWhat::Closed });
+        }
+    }
+
+    /// Puts a connection at the end of the order.
+    fn touch(&mut self, key: ConnectionKey) -> u64 {
+        self.records += 1;
+        if let Some(known) = self.known.get(&key) {
+            self.order.remove(&known.last);
+        }
+        self.order.insert(self.records, key);
+        self.records
+    }
+}
+
+/// What lies between two records of a direction.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    records: u64,
+    bytes: u64,
+    lost: u64,
+}
+
+impl Stream {
+    /// The gap up to a record that follows `serial`.
+    const fn gap(&self, serial: u64, offset: u64, skipped: u64) -> Gap {
+        let bytes = offset.saturating_sub(self.offset);
+        let lost = bytes.saturating_sub(skipped.saturating_sub(self.skipped));
+        Gap { records: serial.saturating_sub(self.serial), bytes, lost }
+    }
+}
+
+impl Gap {
+    const fn what(self, by: Writer) -> Option<PlainWhat> {
+        match self {
+            Self { records: 0, bytes: 0, .. } => None,
+            Self { records: 0, lost: 0, bytes } => Some(PlainWhat::Skipped { by, bytes }),
+            // How many bytes a lost call moved is not known either.
+            Self { bytes: 0, .. } => Some(PlainWhat::Lost { by, bytes: None }),
+            Self { bytes, .. } => Some(PlainWhat::Lost { by, bytes: Some(bytes) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_abi::plain::LOCAL;
+
+    use super::*;
+
+    /// A record of process 7 and object 1.
+    fn header(serial: u64, offset: u64, skipped: u64, len: usize) -> PlainHeader {
+        PlainHeader {
+            time: serial,
+            object: 1,
+            generation: 5,
+            serial,
+            offset,
+            skipped,
+            process: 7,
+            len: len as u32,
+            descriptor: -1,
+            direction: LOCAL,
+            kind: kind::BYTES,
+            flags: flag::WHOLE | flag::SERVER,
+            ..PlainHeader::default()
+        }
+    }
+
+    /// What became of records, in words.
+    fn run(streams: &mut Streams, records: &[(PlainHeader, &[u8])]) -> Vec<String> {
+        let mut batch = PacketBatch::default();
+        let mut process = |pid| Arc::new(Process { pid, ..Process::default() });
+        for (header, bytes) in records {
+            streams.take(header, bytes, Time(header.time), &mut process, &mut batch);
+        }
+        words(&batch)
+    }
+
+    fn words(batch: &PacketBatch<'static>) -> Vec<String> {
+        let word = |item: &Plaintext| {
+            let id = item.connection.0;
+            match &item.what {
+                PlainWhat::Opened { joined, role, process } => format!("{id} opened {} {joined} {role:?}", process.pid),
+                PlainWhat::Ends { local, peer } => format!("{id} ends {local} {peer}"),
+                PlainWhat::Bytes { by, start, len } => {
+                    format!("{id} {by:?} {:?}", &batch.arena[*start as usize..][..*len as usize])
+                }
+                PlainWhat::Skipped { by, bytes } => format!("{id} {by:?} skipped {bytes}"),
+                PlainWhat::Lost { by, bytes } => format!("{id} {by:?} lost {bytes:?}"),
+                PlainWhat::Closed => format!("{id} closed"),
+            }
+        };
+        batch.plaintext.iter().map(word).collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_skipped_or_lost() {
+        let mut streams = Streams::new(10);
+        let mut skips = header(1, 0, 0, 2);
+        skips.after = 5;
+        let records = [
+            (skips, &[1, 2][..]),
+            (header(2, 7, 5, 1), &[3][..]),
+            (header(3, 18, 15, 1), &[4][..]),
+            // A record was lost, and 20 bytes with it, 15 of which were of DATA.
+            (header(5, 39, 30, 1), &[5][..]),
+            // A call that moved nobody knows how much.
+            (header(7, 40, 30, 1), &[6][..]),
+            // Bytes that the kernel left out.
+            (header(8, 50, 30, 1), &[7][..]),
+        ];
+        let found = run(&mut streams, &records);
+        assert_eq!(
+            found,
+            [
+                "1 opened 7 false Some(Server)",
+                "1 Local [1, 2]",
+                "1 Local skipped 5",
+                "1 Local [3]",
+                "1 Local skipped 10",
+                "1 Local [4]",
+                "1 Local lost Some(20)",
+                "1 Local [5]",
+                "1 Local lost None",
+                "1 Local [6]",
+                "1 Local lost Some(9)",
+                "1 Local [7]",
+            ]
+        );
+        assert_eq!((streams.counts.lost_records, streams.counts.lost_bytes), (2, 5 + 9));
+    }
+
+    #[test]
+    fn an_object_is_used_again() {
+        let mut streams = Streams::new(10);
+        let end = |direction, generation| PlainHeader { kind: kind::END, direction, generation, ..header(2, 1, 0, 0) };
+        let mut next = header(1, 0, 0, 1);
+        next.generation = 6;
+        let late = header(9, 90, 0, 1);
+        let unused = PlainHeader { offset: 0, serial: 1, object: 2, ..end(PEER, 5) };
+        let found = run(
+            &mut streams,
+            &[
+                (header(1, 0, 0, 1), &[1][..]),
+                (end(LOCAL, 5), &[]),
+                (PlainHeader { offset: 0, serial: 1, ..end(PEER, 5) }, &[]),
+                (next, &[2]),
+                // Its end was lost.
+                (PlainHeader { generation: 7, ..next }, &[3]),
+                (late, &[4]),
+                (unused, &[]),
+            ],
+        );
+        let opened = |id: u64| format!("{id} opened 7 false Some(Server)");
+        assert_eq!(
+            found,
+            [
+                opened(1),
+                "1 Local [1]".into(),
+                "1 closed".into(),
+                opened(2),
+                "2 Local [2]".into(),
+                "2 closed".into(),
+                opened(3),
+                "3 Local [3]".into(),
+            ]
+        );
+        assert_eq!(streams.counts.malformed, 1, "a record of an earlier connection");
+    }
+
+    #[test]
+    fn the_one_used_longest_ago_goes_first() {
+        let mut streams = Streams::new(2);
+        let of = |object: u64, serial: u64| PlainHeader { object, ..header(serial, serial - 1, 0, 1) };
+        let records: Vec<(PlainHeader, &[u8])> =
+            [(1, 1), (2, 1), (1, 2), (3, 1)].map(|(object, serial)| (of(object, serial), &[0][..])).to_vec();
+        let found = run(&mut streams, &records);
+        assert_eq!(found.iter().filter(|word| word.ends_with("closed")).collect::<Vec<_>>(), ["2 closed"]);
+        assert_eq!((streams.known.len(), streams.order.len(), streams.counts.evicted), (2, 2, 1));
+    }
+
+    #[test]
+    fn after_losses_the_kernels_own_table_is_asked() {
+        let mut streams = Streams::new(10);
+        run(&mut streams, &[(header(1, 0, 0, 3), &[1, 2, 3][..])]);
+        let key = streams.keys()[0];
+        let mut batch = PacketBatch::default();
+        let standing = Standing { generation: 5, streams: [(4, 30, 10), (0, 0, 0)] };
+        streams.catch_up(key, Some(standing), &mut batch);
+        assert_eq!(words(&batch), ["1 Local lost Some(27)"]);
+        assert_eq!(run(&mut streams, &[(header(5, 31, 11, 0), &[][..])]), ["1 Local skipped 1"]);
+        let mut batch = PacketBatch::default();
+        streams.catch_up(key, None, &mut batch);
+        assert_eq!(words(&batch), ["1 closed"]);
+    }
+
+    #[test]
+    fn sockets_are_looked_for_for_a_while() {
+        let mut streams = Streams::new(100);
+        let mut hopeless = Hopeless::default();
+        for object in 1..=u64::from(Hopeless::ENOUGH) {
+            run(&mut streams, &[(PlainHeader { object, time: 0, ..header(1, 0, 0, 1) }, &[0][..])]);
+        }
+        assert!(streams.searches(Time(SEARCH - 1), &mut hopeless));
+        assert!(!streams.searches(Time(SEARCH), &mut hopeless));
+        let late = PlainHeader { object: 99, time: SEARCH, ..header(1, 0, 0, 1) };
+        run(&mut streams, &[(late, &[0])]);
+        assert!(!streams.searches(Time(SEARCH + 1), &mut hopeless), "never found in this process");
+        hopeless.found(7);
+        assert!(streams.searches(Time(SEARCH + 1), &mut hopeless));
+        run(&mut streams, &[(PlainHeader { descriptor: 4, ..PlainHeader { object: 99, ..header(2, 1, 0, 1) } }, &[0])]);
+        assert!(!streams.searches(Time(SEARCH + 1), &mut hopeless));
+        assert_eq!(streams.sockets().len(), 1);
+    }
+
+    #[test]
+    fn hostile_records_do_no_harm() {
+        let mut streams = Streams::new(3);
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state >> 33
+        };
+        let mut batch = PacketBatch::default();
+        let mut process = |pid| Arc::new(Process { pid, ..Process::default() });
+        for _ in 0..20_000 {
+            let any = |random: &mut dyn FnMut() -> u64| if random() % 8 == 0 { u64::MAX } else { random() % 16 };
+            let header = PlainHeader {
+                time: random(),
+                object: random() % 5,
+                generation: random() % 4,
+                serial: any(&mut random),
+                offset: any(&mut random),
+                skipped: any(&mut random),
+                process: 1,
+                len: 9,
+                descriptor: -1,
+                direction: (random() % 3) as u8,
+                kind: (random() % 3) as u8,
+                flags: random() as u8,
+                after: random() as u32,
+                ..PlainHeader::default()
+            };
+            streams.take(&header, &[0, 0, 4, 8, 0, 0, 0, 0, 0], Time(header.time), &mut process, &mut batch);
+            assert!(streams.known.len() <= 3 && streams.order.len() <= 3);
+        }
+    }
+}
