@@ -21,6 +21,9 @@ use beside::Beside;
 use drive::{Load, Shape, drive};
 use table::Run;
 
+/// How long each load warms up the origin.
+const WARM_UP: Duration = Duration::from_secs(5);
+
 /// Reads the arguments of `bench live`, and runs it.
 pub fn run_arguments(arguments: &[&str]) -> Result<(), String> {
     run(&Arguments::read(arguments)?)
@@ -59,6 +62,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     program::use_built(program);
     let sources: Vec<Beside> = arguments.sources.iter().copied().filter(Beside::is_usable).collect();
     let lab = Lab::start(&[kind], &[])?;
+    // A server that has just begun compiles as it goes.
+    for shape in Shape::ALL {
+        drive(&lab, &Load::new(shape, kind, &lab)?, WARM_UP, None)?;
+    }
     let mut runs: Vec<Run> = Vec::new();
     for round in 0..arguments.rounds {
         for shape in Shape::ALL {

@@ -40,7 +40,7 @@ impl Shape {
     const fn refused(self) -> usize {
         match self {
             Self::Small => 1_000,
-            Self::Large => 50,
+            Self::Large => 20,
         }
     }
 }
