@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
 
 /// Asks until there is an answer, for twenty seconds.
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     (0..400).find_map(|_| {
         thread::sleep(Duration::from_millis(50));
         ask()
@@ -50,6 +50,10 @@ fn a_reset_of_kestrel_is_seen_and_its_retry() {
     assert_eq!((case["outcome"].as_str(), case["kind"].as_str()), (Some("retried"), Some("downgrade")), "{case:#}");
     let reset = of("reset").unwrap();
     assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains("/h1only/x"), "{reset:#}");
+    for event in [&case, &reset] {
+        assert_eq!(event["process"]["pid"], server.id(), "whose key it was: {event:#}");
+        assert_eq!(event["process"]["command"], "kestrel-origin", "{event:#}");
+    }
     let id = Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     assert_eq!(watch.wait(), Some(0), "{}", printed());
