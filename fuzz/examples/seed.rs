@@ -72,7 +72,7 @@ fn records(packets: &[(u16, Vec<u8>)], keys: &[u8]) -> Vec<u8> {
         batch.arena.extend_from_slice(bytes);
         let data = h2watch::model::Bytes::Arena { start, len };
         let time = h2watch::model::Time(0);
-        batch.packets.push(h2watch::model::Packet { time, link: *link, data, wire_len: len });
+        batch.packets.push(h2watch::model::Packet { time, link: *link, data, wire_len: len, shortened: false });
     }
     let mut out = SegmentBatch::default();
     Decoder::new(&Limits::default()).decode(batch, &mut out);

@@ -37,7 +37,7 @@ fn decode(packets: &[(Time, u16, &[u8], u32)], arena: bool) -> Vec<String> {
             } else {
                 Bytes::Lasting(bytes)
             };
-            batch.packets.push(Packet { time, link, data, wire_len });
+            batch.packets.push(Packet { time, link, data, wire_len, shortened: false });
         }
         decoder.decode(&mut batch, &mut out);
         for segment in out.shards.iter().flatten() {

@@ -70,7 +70,7 @@ fn made(world: &World, limits: Limits, passing: bool) -> Vec<String> {
             } else {
                 Bytes::Lasting(bytes)
             };
-            batch.packets.push(Packet { time: Time(*time), link: 1, data, wire_len: bytes.len() as u32 });
+            batch.packets.push(Packet { time: Time(*time), link: 1, data, wire_len: bytes.len() as u32, shortened: false });
         }
         run.batch(&mut batch);
     }

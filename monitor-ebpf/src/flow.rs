@@ -38,43 +38,59 @@ struct Ip {
     destination: [u8; 16],
 }
 
-/// Most bytes of this packet that are wanted; 0: none.
+/// SYN among the control bits of TCP.
+const SYN: u8 = 0x02;
+
+/// How much of a packet is wanted.
+pub(crate) struct Wanted {
+    /// Most bytes; 0: none.
+    pub(crate) bytes: u32,
+    /// By the snap length of its flow.
+    pub(crate) of_flow: bool,
+}
+
+impl Wanted {
+    const NONE: Self = Self { bytes: 0, of_flow: false };
+}
+
+/// How much of this packet is wanted.
 #[inline(always)]
-pub(crate) fn wanted(ctx: &TcContext, link: u8, flags: u32, snap: u32) -> u32 {
+pub(crate) fn wanted(ctx: &TcContext, link: u8, flags: u32, snap: u32) -> Wanted {
+    let all = Wanted { bytes: snap, of_flow: false };
     if flags == 0 {
-        return snap;
+        return all;
     }
-    let Some(ip) = ip(ctx, link) else { return 0 };
+    let Some(ip) = ip(ctx, link) else { return Wanted::NONE };
     if tunnels(ctx, &ip) {
-        return snap;
+        return all;
     }
     if ip.protocol != TCP {
-        return if flags & config::TCP == 0 { snap } else { 0 };
+        return if flags & config::TCP == 0 { all } else { Wanted::NONE };
     }
     if flags & config::ADDRESSES != 0 && !known(ip.source) && !known(ip.destination) {
-        return 0;
+        return Wanted::NONE;
     }
     if ip.fragment || flags & (config::PORTS | config::FLOWS) == 0 {
-        return snap;
+        return all;
     }
-    let Ok(ports) = ctx.load::<[u8; 4]>(ip.at as usize) else { return 0 };
+    let Ok(ports) = ctx.load::<[u8; 4]>(ip.at as usize) else { return Wanted::NONE };
     let [s0, s1, d0, d1] = ports;
     if flags & config::PORTS != 0 {
         let listed = |port: u16| TAP_PORTS.get_ptr(port).is_some();
         if !listed(u16::from_be_bytes([s0, s1])) && !listed(u16::from_be_bytes([d0, d1])) {
-            return 0;
+            return Wanted::NONE;
         }
     }
     if flags & config::FLOWS != 0
         && let Some(own) = of_flow(ctx, &ip, ports)
         && own < snap
     {
-        return own;
+        return Wanted { bytes: own, of_flow: true };
     }
-    snap
+    all
 }
 
-/// Bytes of the packet that a flow's own snap length leaves.
+/// Bytes of the packet that a flow's own snap length leaves. A SYN begins another connection, of which nobody has said anything yet.
 #[inline(always)]
 fn of_flow(ctx: &TcContext, ip: &Ip, ports: [u8; 4]) -> Option<u32> {
     let mut name: FlowName = [0; 36];
@@ -84,7 +100,11 @@ fn of_flow(ctx: &TcContext, ip: &Ip, ports: [u8; 4]) -> Option<u32> {
     let payload = TAP_FLOWS.get_ptr(name)?;
     // SAFETY: a value of a map, which stays readable while the program runs.
     let payload = unsafe { *payload };
-    let offset = ctx.load::<u8>(ip.at as usize + 12).ok()?;
+    let [offset, control]: [u8; 2] = ctx.load(ip.at as usize + 12).ok()?;
+    if control & SYN != 0 {
+        let _ = TAP_FLOWS.remove(name);
+        return None;
+    }
     Some((ip.at + u32::from(offset >> 4) * 4).saturating_add(payload))
 }
 

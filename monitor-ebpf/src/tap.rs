@@ -62,8 +62,8 @@ fn tap(ctx: &TcContext, direction: u8, link: u8) {
     counts.one::<{ counter::SEEN }>();
     let Some(config) = TAP_CONFIG.get(0) else { return };
     let wire_len = ctx.len();
-    let snap = flow::wanted(ctx, link, config[config::FLAGS], config[config::SNAP]);
-    if snap == 0 {
+    let flow::Wanted { bytes, of_flow } = flow::wanted(ctx, link, config[config::FLAGS], config[config::SNAP]);
+    if bytes == 0 {
         return counts.one::<{ counter::FILTERED }>();
     }
     let header = PartHeader {
@@ -74,12 +74,13 @@ fn tap(ctx: &TcContext, direction: u8, link: u8) {
         cpu: unsafe { bpf_get_smp_processor_id() } as u32,
         interface,
         wire_len,
-        captured: if wire_len < snap { wire_len } else { snap },
+        captured: if wire_len < bytes { wire_len } else { bytes },
         offset: 0,
         len: 0,
         direction,
         link,
-        padding: [0; 6],
+        shortened: u8::from(of_flow && bytes < wire_len),
+        padding: [0; 5],
     };
     hand_up(ctx, &header, config[config::WAKE], &counts);
 }

@@ -23,9 +23,12 @@ pub fn use_built(program: PathBuf) {
     let _ = PATH.set(program);
 }
 
-/// The program, built in the profile that the tests run in.
+/// The program, built in the profile that the tests run in; or the one that `H2WATCH_TEST_PROGRAM` names, where nothing can be built.
 pub fn path() -> &'static Path {
     PATH.get_or_init(|| {
+        if let Some(built) = std::env::var_os("H2WATCH_TEST_PROGRAM") {
+            return built.into();
+        }
         let program = std::env::current_exe().expect("a path");
         let folder = program.parent().expect("a folder");
         // Tests are in target/PROFILE/deps, other programs in target/PROFILE.

@@ -8,6 +8,8 @@ mod client;
 mod driver;
 #[path = "web/fake.rs"]
 mod fake;
+#[path = "web/http2.rs"]
+mod http2;
 #[path = "web/secure.rs"]
 mod secure;
 

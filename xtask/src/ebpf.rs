@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 const OBJECTS: [(&str, &str); 1] = [("x86_64", "monitor-ebpf/h2watch.x86_64.bpf.o")];
 
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "llvm-22-dev"];
+/// What compiled the committed objects. Another one may build other bytes from the same source.
+const COMPILER: &str = "rustc 1.96.0 ";
 const LLVM: &str = "/usr/lib/llvm-22";
 const LINKER: &str = "0.13.0";
 const NOTE: &str = "\
@@ -42,6 +44,13 @@ pub(crate) fn run(check: bool) -> Result<(), String> {
     } else {
         return Err(format!("no compiler for the kernel programs\n{NOTE}"));
     };
+    if check && !debian_version().starts_with(COMPILER) {
+        println!(
+            "skipped: the committed kernel programs are not rebuilt: they are of {COMPILER}, here is {}",
+            debian_version()
+        );
+        return Ok(());
+    }
     if !linker_is_there() {
         if check {
             println!("skipped: the committed kernel programs are not rebuilt: no bpf-linker {LINKER}\n{NOTE}");
@@ -131,6 +140,12 @@ fn install() {
 
 fn debian_is_there() -> bool {
     Path::new("/usr/bin/rustc").exists() && Path::new("/usr/lib/rustlib/src/rust/library/core").exists()
+}
+
+/// What Debian's compiler says of itself.
+fn debian_version() -> String {
+    let version = Command::new("/usr/bin/rustc").arg("--version").output();
+    version.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn nightly_is_there() -> bool {

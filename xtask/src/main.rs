@@ -3,6 +3,7 @@
 mod bench;
 mod ebpf;
 mod fuzz;
+mod kernels;
 mod lab;
 #[cfg(test)]
 mod layers;
@@ -18,14 +19,17 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   setup                   installs what builds and tests use (as root on Debian)
-  test                    installs what the tests use, runs all tests, counts passed, failed and skipped
+  test                    installs what the tests use, runs all tests, those in other kernels too, counts passed, failed and skipped
   build-ebpf [--check]    builds the kernel programs that are committed, or checks that they are what the source builds
+  kernels [PACKAGE|IMAGE ...]
+                          runs the tests of the kernel side under qemu, in Debian's 6.1 and 6.12 or in these kernels
   fuzz SECONDS [TARGET]   runs the fuzz targets on their kept corpus, each for so long
   loss                    takes packets out of the lab's captures and prints what is found again, beside tshark
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
   lab up|down|run         real origins and edges in network namespaces: starts them, ends them, or visits all and compares
-  bench live [--minutes N]
-                          runs h2watch and tshark beside an origin under full load, prints loss, delay, CPU, memory
+  bench live [--quick] [--minutes N] [--seconds N] [--rounds N] [--sources none,pcap,tap,plaintext,tshark] [--origin NAME]
+                          runs h2watch by each source, and tshark, beside an origin under full load, in turns; prints throughput,
+                          loss, delay, CPU and memory; --minutes: of the long run for memory, 0 for none
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys
 ";
 
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["build-ebpf"] => ebpf::run(false),
         ["build-ebpf", "--check"] => ebpf::run(true),
+        ["kernels", kernels @ ..] => kernels::run_arguments(kernels),
         ["fuzz", seconds] => fuzz::run(seconds, None),
         ["fuzz", seconds, target] => fuzz::run(seconds, Some(target)),
         ["loss"] => loss::run(),

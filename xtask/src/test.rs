@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::kernels;
+
 /// Programs that tests use, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
     ("tshark", "tshark"),
@@ -27,6 +29,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("busybox", "busybox-static"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 
 /// Where libpcap's headers are.
@@ -66,7 +70,8 @@ pub fn set_up() {
     }
 }
 
-fn is_there(tool: &str) -> bool {
+/// Whether a program can be run.
+pub fn is_there(tool: &str) -> bool {
     Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
@@ -96,15 +101,18 @@ impl Counts {
     }
 }
 
+/// What cargo is given, so that the tests are built with all that this machine has.
+pub fn features() -> &'static [&'static str] {
+    if Path::new(LIBPCAP).exists() { &["--features", "h2watch-tests/pcap"] } else { &[] }
+}
+
 /// Runs every test.
 pub fn run() -> Result<(), String> {
     set_up();
-    let features: &[&str] = if Path::new(LIBPCAP).exists() {
-        &["--features", "h2watch-tests/pcap"]
-    } else {
+    let features = features();
+    if features.is_empty() {
         println!("no libpcap: live capture is not built, and its tests are skipped");
-        &[]
-    };
+    }
     let mut child = Command::new("cargo")
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(features)
@@ -131,6 +139,10 @@ pub fn run() -> Result<(), String> {
         }
     }
     let status = child.wait().map_err(|error| format!("cargo test: {error}"))?;
+    let kernels = kernels::run(&[])?;
+    counts.passed += kernels.passed;
+    counts.failed += kernels.failed;
+    counts.skipped += kernels.skipped;
     for failure in &failures {
         println!("{failure}");
     }

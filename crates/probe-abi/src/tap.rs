@@ -28,8 +28,10 @@ pub struct PartHeader {
     pub direction: u8,
     /// [`ETHERNET`] or [`RAW_IP`].
     pub link: u8,
+    /// 1: the snap length of its flow cut it, otherwise 0.
+    pub shortened: u8,
     /// Zero.
-    pub padding: [u8; 6],
+    pub padding: [u8; 5],
 }
 
 /// The interface received the packet.
@@ -62,7 +64,8 @@ impl PartHeader {
             len: word(offset_of!(Self, len))?,
             direction: *record.get(offset_of!(Self, direction))?,
             link: *record.get(offset_of!(Self, link))?,
-            padding: [0; 6],
+            shortened: *record.get(offset_of!(Self, shortened))?,
+            padding: [0; 5],
         };
         let bytes = record.get(Self::LEN..)?.get(..header.len as usize)?;
         Some((header, bytes))
@@ -171,9 +174,10 @@ mod tests {
             offset_of!(PartHeader, len),
             offset_of!(PartHeader, direction),
             offset_of!(PartHeader, link),
+            offset_of!(PartHeader, shortened),
             offset_of!(PartHeader, padding),
         ];
-        assert_eq!(offsets, [0, 8, 16, 20, 24, 28, 32, 36, 40, 41, 42]);
+        assert_eq!(offsets, [0, 8, 16, 20, 24, 28, 32, 36, 40, 41, 42, 43]);
     }
 
     #[test]
@@ -192,6 +196,7 @@ mod tests {
         }
         record[40] = EGRESS;
         record[41] = RAW_IP;
+        record[42] = 1;
         record.extend_from_slice(bytes);
         record
     }
@@ -214,7 +219,8 @@ mod tests {
             len: 3,
             direction: EGRESS,
             link: RAW_IP,
-            padding: [0; 6],
+            shortened: 1,
+            padding: [0; 5],
         };
         assert_eq!((header, &bytes[..]), (expected, &[1, 2, 3][..]));
         assert!(PartHeader::read(&record(5, &[1, 2, 3, 4])).is_none());

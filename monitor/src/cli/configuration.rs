@@ -10,7 +10,7 @@ use crate::watch::Options;
 /// `h2watch watch`.
 pub(super) fn watch(sources: Sources) -> Exit {
     match load(&sources) {
-        Ok((loaded, options)) => watch::run(&options, &mut Reloader::new(sources, loaded)),
+        Ok((loaded, mut options)) => watch::run(&mut options, &mut Reloader::new(sources, loaded)),
         Err(exit) => exit,
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn run(options: &KeysOptions) -> Exit {
 fn write(options: &KeysOptions) -> Result<KeyLogCounts, String> {
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     let mut out = open(&options.out)?;
-    let mut source = watch::open(&options.capture)?;
+    let mut source = watch::open_tap(&options.capture)?;
     let mut probe = watch::open_probe(&options.targets)?;
     let mut capabilities = options.capture.capabilities();
     capabilities.extend(ProbeTargets::CAPABILITIES);

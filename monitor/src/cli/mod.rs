@@ -1,6 +1,7 @@
 //! Command line: raw flags first, then what they mean, then the run and its exit status.
 
 mod args;
+mod auto;
 mod configuration;
 mod exit;
 mod help;

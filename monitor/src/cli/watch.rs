@@ -1,14 +1,13 @@
 //! `h2watch watch`: opens what a live run needs, runs it, and sums up.
 
-use super::{Exit, complain};
+use super::{Exit, auto, complain};
 use crate::config::{Changes, Reloader};
-use crate::detect::Settings;
 use crate::engine::Plan;
 use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
 use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::{KeyProbe, LiveSource};
+use crate::source::live::{KeyProbe, LiveSource, PacketSource};
 use crate::watch::privileges::{self, Needs};
 use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, ProbeTargets, Reload, Snapshot};
 use crate::web::Bound;
@@ -23,10 +22,14 @@ impl Reload for Reloader {
         }
         changes
     }
+
+    fn refused(&mut self, names: &[&str]) {
+        Self::refused(self, names);
+    }
 }
 
 /// Runs until it is stopped. A run that was stopped is a success, whatever it found: the summary says what that was.
-pub(super) fn run(options: &Options, reloader: &mut Reloader) -> Exit {
+pub(super) fn run(options: &mut Options, reloader: &mut Reloader) -> Exit {
     match watch(options, reloader) {
         Ok(_) => Exit::Nothing,
         Err(message) => {
@@ -36,12 +39,12 @@ pub(super) fn run(options: &Options, reloader: &mut Reloader) -> Exit {
     }
 }
 
-fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
+fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
     let user = options.user.as_deref().map(privileges::find_user).transpose()?;
-    let mut source = open(&options.capture)?;
-    let probe = options.probe.as_ref().map(open_probe).transpose()?;
+    let mut source = auto::packets(&mut options.capture, &mut complain)?;
+    let probe = auto::keys(options, &mut complain)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
     let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
     if let Some(user) = &user {
@@ -65,11 +68,7 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     for address in server.addresses() {
         complain(&format!("metrics and status page on {scheme}://{address}/"));
     }
-    let plan = Plan {
-        threads: options.threads,
-        settings: Settings { window: options.window, servers: options.servers.clone() },
-        limits: options.limits.clone(),
-    };
+    let plan = Plan { threads: options.threads, settings: options.detect(), limits: options.limits.clone() };
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut keylogs,
@@ -89,15 +88,11 @@ fn watch(options: &Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict),
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
 }
 
-/// Opens what takes packets from the kernel.
-pub(super) fn open(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
-    privileges::check(&capture.capabilities())?;
-    if capture.source.is_tap() { open_tap(capture) } else { open_pcap(capture) }
-}
-
+/// Opens libpcap.
 #[cfg(feature = "pcap")]
-fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     use crate::source::live::pcap::{PcapSource, Settings};
+    privileges::check(&capture.capabilities_of(PacketSource::Pcap))?;
     let settings = Settings {
         filter: capture.filter.clone(),
         snaplen: capture.snaplen,
@@ -110,17 +105,15 @@ fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
 }
 
 #[cfg(not(feature = "pcap"))]
-fn open_pcap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_pcap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no libpcap: build it with --features pcap (needs libpcap), or use --source tap".to_owned())
 }
 
+/// Opens the tap.
 #[cfg(feature = "ebpf")]
-fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     use crate::source::tap::{Filter, Tap, TapOptions};
-    // `auto` is the tap where there is no libpcap, and then has to say no to what only libpcap can do.
-    if capture.filter.is_some() {
-        return Err("the tap does not speak libpcap's filter language: use --port instead of --filter".to_owned());
-    }
+    privileges::check(&capture.capabilities_of(PacketSource::Tap))?;
     let options = TapOptions {
         interfaces: capture.interfaces.clone(),
         filter: Filter { ports: capture.ports.clone(), addresses: Vec::new() },
@@ -132,10 +125,11 @@ fn open_tap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
 }
 
 #[cfg(not(feature = "ebpf"))]
-fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
+pub(super) fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no kernel tap: build it with --features ebpf, or pcap for libpcap".to_owned())
 }
 
+/// Sets the key probes.
 #[cfg(feature = "ebpf")]
 pub(super) fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     privileges::check(ProbeTargets::CAPABILITIES)?;

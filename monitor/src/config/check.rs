@@ -38,11 +38,12 @@ impl Values {
                 immediate: self.immediate,
                 timestamps: self.timestamps,
             },
-            probe: (self.keys == KeySource::Probe).then(|| ProbeTargets {
+            probe: self.probes().then(|| ProbeTargets {
                 pids: self.pid.clone(),
                 units: self.unit.clone(),
                 cgroups: self.cgroup.clone(),
             }),
+            keys_left_open: self.keys == KeySource::Auto,
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),
             web_config: self.web_config.clone(),
@@ -53,6 +54,18 @@ impl Values {
             user: self.user.clone(),
             limits: memory::within(self.memory, &Limits::default()),
             summary: self.summary(),
+        }
+    }
+
+    /// Keys are to be taken by probe, or that is to be tried.
+    const fn probes(&self) -> bool {
+        match self.keys {
+            KeySource::Probe => true,
+            KeySource::None => false,
+            KeySource::Auto => {
+                let named = !(self.pid.is_empty() && self.unit.is_empty() && self.cgroup.is_empty());
+                named || self.all || self.keylog.is_empty()
+            }
         }
     }
 
@@ -190,7 +203,12 @@ impl Check<'_> {
             if values.timestamps != Timestamps::Host {
                 self.wrong("timestamps", "the tap has the system's time alone: write host, or source pcap");
             }
-        } else if !values.port.is_empty() && !values.source.is_tap() {
+        }
+        let libpcap = values.source == PacketSource::Pcap
+            || values.filter.is_some()
+            || values.promiscuous
+            || values.timestamps != Timestamps::Host;
+        if !values.port.is_empty() && values.source != PacketSource::Tap && libpcap {
             self.wrong("port", "is for the tap: write source tap, or the port into filter, as in 'tcp port 443'");
         }
         if values.port.contains(&0) {
@@ -198,11 +216,11 @@ impl Check<'_> {
         }
         let named =
             [("pid", values.pid.is_empty()), ("unit", values.unit.is_empty()), ("cgroup", values.cgroup.is_empty())];
-        for (name, _) in named.into_iter().filter(|(_, empty)| !empty && values.keys != KeySource::Probe) {
+        for (name, _) in named.into_iter().filter(|(_, empty)| !empty && values.keys == KeySource::None) {
             self.wrong(name, "names whose keys the probe takes: write keys probe, or leave it out");
         }
         if values.all {
-            if values.keys != KeySource::Probe {
+            if values.keys == KeySource::None {
                 self.wrong("all", "is for the probe: write keys probe, or leave it out");
             }
             for (name, _) in named.into_iter().filter(|(_, empty)| !empty) {

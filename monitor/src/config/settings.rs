@@ -32,6 +32,8 @@ pub struct Setting {
     pub on_reload: OnReload,
     pub(super) read: fn(&mut Values, &[OsString]) -> Result<(), String>,
     pub(super) show: fn(&Values) -> Option<Toml>,
+    /// Sets it as it is in the second.
+    pub(super) copy: fn(&mut Values, &Values),
 }
 
 impl Setting {
@@ -131,6 +133,7 @@ macro_rules! setting {
                 Ok(())
             },
             show: |values| values.$field.show(),
+            copy: |to, from| to.$field.clone_from(&from.$field),
         }
     };
 }
@@ -143,14 +146,15 @@ pub const SETTINGS: &[Setting] = &[
         ""),
     setting!(source "source", Capture, Kind::Word(PacketSource::WORDS), false, "SOURCE", NeedsRestart,
         "What takes packets from the kernel: auto, pcap, tap",
-        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md); `auto` is libpcap where the build has it.",
+        "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md). `auto` is the tap where kernel and privileges \
+         allow it, and libpcap where not or where filter, promiscuous or timestamps ask for it; it says which and why.",
         ""),
-    setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", NeedsRestart,
+    setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", Applied,
         "What to capture, in libpcap's filter language",
         "For example 'tcp port 443'. Include the ports to which an edge may fall back: a retry that is not captured cannot be seen. \
          `man pcap-filter` has the language.",
         "everything that may carry TCP"),
-    setting!(port "port", Capture, Kind::Number, true, "PORT", NeedsRestart,
+    setting!(port "port", Capture, Kind::Number, true, "PORT", Applied,
         "TCP port that the tap takes, at either end; none given: all",
         "Include the ports to which an edge may fall back. libpcap has `filter` instead.",
         ""),
@@ -180,8 +184,9 @@ pub const SETTINGS: &[Setting] = &[
         "It need not exist yet. Keep it readable by its owner alone. `h2watch explain keylog` says how servers write one.",
         ""),
     setting!(keys "keys", Keys, Kind::Word(KeySource::WORDS), false, "KEYS", NeedsRestart,
-        "Where TLS keys come from beside key logs: none, probe",
-        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md.",
+        "Where TLS keys come from beside key logs: auto, none, probe",
+        "`probe` takes them from the processes that make them, by probes in OpenSSL 3 and in Go programs: docs/ebpf.md. `auto` does so \
+         where no key log is named, or a pid, unit or cgroup is, and kernel and privileges allow it; it says whether and why.",
         ""),
     setting!(pid "pid", Keys, Kind::Number, true, "PID", NeedsRestart,
         "Process whose keys the probe takes, with its children",
@@ -220,13 +225,13 @@ pub const SETTINGS: &[Setting] = &[
         "TLS, passwords and client certificates of that port, as Prometheus exporters read them",
         "The format is that of prometheus/exporter-toolkit; `promtool check web-config FILE` checks it.",
         "clear text, without a password"),
-    setting!(server "server" 's', Web, Kind::Address, true, "ADDR:PORT", NeedsRestart,
+    setting!(server "server" 's', Web, Kind::Address, true, "ADDR:PORT", Applied,
         "Address of the origin that has metric series of its own",
         "None given: the first that are seen, up to a cap; the rest is `other`.",
         ""),
-    setting!(window "window" 'w', Run, Kind::Span, false, "SPAN", NeedsRestart,
+    setting!(window "window" 'w', Run, Kind::Span, false, "SPAN", Applied,
         "How long after a reset a retry is waited for: 500ms, 2s, 1m",
-        "A case is decided when it is over. At most one hour.",
+        "A case is decided when it is over. At most one hour. Cases that are open keep the window that they began with.",
         ""),
     setting!(threads "threads" 't', Run, Kind::Number, false, "N", NeedsRestart,
         "Threads that work on flows; findings do not depend on it",

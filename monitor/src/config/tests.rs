@@ -9,6 +9,7 @@ use super::settings::Setting;
 use super::{
     DEFAULT_FILE, Destination, Kind, Loaded, OnReload, Origin, Reloader, SETTINGS, Sources, load, print, reference,
 };
+use crate::detect;
 use crate::sink::Format;
 use crate::sink::stream::EventsTarget;
 
@@ -183,18 +184,35 @@ fn what_is_printed_is_valid_names_every_setting_and_reads_the_same() {
 
 #[test]
 fn a_reload_changes_what_it_may_and_names_what_it_may_not() {
-    let (_folder, file) = written("interface = \"eth0\"\nkeylog = [\"/a\"]\nwindow = \"2s\"\n");
+    let (_folder, file) = written("interface = \"eth0\"\nkeylog = [\"/a\"]\nthreads = 2\n");
     let sources = sources(Some(&file));
     let mut reloader = Reloader::new(sources.clone(), load(&sources).unwrap());
     assert_eq!(reloader.reload().unwrap(), super::Changes::default());
-    fs::write(&file, "interface = \"eth1\"\nkeylog = [\"/b\"]\nwindow = \"3s\"\nevents = [\"journal\"]\n").unwrap();
+    fs::write(
+        &file,
+        "interface = \"eth1\"\nkeylog = [\"/b\"]\nthreads = 3\nevents = [\"journal\"]\nwindow = \"3s\"\n\
+         server = [\"192.0.2.1:443\"]\nfilter = \"tcp\"\n",
+    )
+    .unwrap();
     let changes = reloader.reload().unwrap();
     assert_eq!(changes.keylogs.as_deref(), Some(&["/b".into()][..]));
     assert_eq!(changes.events.as_deref(), Some(&[EventsTarget::Journal][..]));
-    assert_eq!(changes.need_restart, ["interface", "window"]);
+    assert_eq!(changes.need_restart, ["interface", "threads"]);
+    let servers = vec!["192.0.2.1:443".parse().unwrap()];
+    assert_eq!(changes.detect, Some(detect::Settings { window: Duration::from_secs(3), servers }));
+    assert_eq!(changes.filter.and_then(|filter| filter.expression).as_deref(), Some("tcp"));
     // Said until somebody restarts it; what was applied is not applied again.
     let again = reloader.reload().unwrap();
-    assert_eq!((again.keylogs, again.events, again.need_restart.len()), (None, None, 2));
+    let wait = super::Changes { need_restart: vec!["interface", "threads"], ..super::Changes::default() };
+    assert_eq!(again, wait);
+    // What the run could not do is tried again.
+    reloader.refused(super::Changes::FILTER);
+    assert!(reloader.reload().unwrap().filter.is_none(), "refused after a reload that did not change it");
+    fs::write(&file, "interface = \"eth0\"\nfilter = \"udp\"\n").unwrap();
+    assert!(reloader.reload().unwrap().filter.is_some());
+    reloader.refused(super::Changes::FILTER);
+    let again = reloader.reload().unwrap();
+    assert!(again.filter.is_some() && again.events.is_none());
     fs::write(&file, "interface = \"eth0\"\nkeylogs = [\"/c\"]\n").unwrap();
     let error = reloader.reload().unwrap_err();
     assert!(error.contains(":2: keylogs: no such setting"), "{error}");
@@ -204,7 +222,7 @@ fn a_reload_changes_what_it_may_and_names_what_it_may_not() {
 fn every_setting_says_what_a_reload_does_with_it() {
     let applied: Vec<_> =
         SETTINGS.iter().filter(|setting| setting.on_reload == OnReload::Applied).map(|s| s.name).collect();
-    assert_eq!(applied, ["keylog", "events", "events-rotate", "events-keep"]);
+    assert_eq!(applied, ["filter", "port", "keylog", "events", "events-rotate", "events-keep", "server", "window"]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Default for Values {
             promiscuous: capture.promiscuous,
             immediate: capture.immediate,
             timestamps: capture.timestamps,
-            keys: KeySource::None,
+            keys: KeySource::Auto,
             pid: Vec::new(),
             unit: Vec::new(),
             cgroup: Vec::new(),
@@ -98,6 +98,8 @@ pub enum Destination {
 /// Where keys come from beside key logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeySource {
+    /// The processes that make them, where no key log is named and it works.
+    Auto,
     /// Nowhere.
     None,
     /// The processes that make them.
@@ -337,6 +339,6 @@ macro_rules! words {
 
 words!(SummaryFormat, "auto" => Auto, "text" => Text, "json" => Json, "none" => None);
 words!(PacketSource, "auto" => Auto, "pcap" => Pcap, "tap" => Tap);
-words!(KeySource, "none" => None, "probe" => Probe);
+words!(KeySource, "auto" => Auto, "none" => None, "probe" => Probe);
 words!(Timestamps, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);
 words!(Color, "auto" => Auto, "always" => Always, "never" => Never);

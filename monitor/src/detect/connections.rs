@@ -177,6 +177,11 @@ impl Connection {
         servers.at(slot)
     }
 
+    /// The servers that have counts of their own are others now.
+    pub(super) const fn forget_slot(&mut self) {
+        self.slot = None;
+    }
+
     /// The edge that asks: by the request's headers, or where they name no CDN, by its published addresses.
     pub(super) fn edge(&self, request: Option<&Request>) -> Option<Edge> {
         let named = request.and_then(|request| request.edge);

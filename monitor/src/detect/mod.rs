@@ -7,6 +7,7 @@ mod connections;
 mod evidence;
 mod frames;
 mod identity;
+mod losses;
 mod ranges;
 mod requests;
 mod sight;
@@ -26,6 +27,7 @@ use self::candidates::Candidates;
 use self::cases::{Cases, Scene};
 use self::connections::{Connection, Map};
 use self::evidence::Unauthorized;
+use self::losses::Losses;
 use self::requests::{Answer, Ended};
 use self::suspected::Suspicion;
 use self::verdict::Lost;
@@ -33,7 +35,7 @@ use crate::limits::Limits;
 use crate::model::{ConnectionId, Event, Finding, Kind, Servers, Stats, Time, Verdict};
 
 /// What an operator may choose.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long after its last reset a request may be asked again and still be the same case (capture time).
     pub window: Duration,
@@ -65,6 +67,7 @@ struct Core {
     candidates: Candidates,
     cases: Cases,
     blind: Blind,
+    losses: Losses,
     unauthorized: Unauthorized,
     suspicion: Suspicion,
     /// Requests without an answer, over all connections.
@@ -90,6 +93,7 @@ impl Detector {
             candidates: Candidates::new(limits.candidates),
             cases: Cases::new(settings.window, limits.cases, limits.case_resets),
             blind: Blind::default(),
+            losses: Losses::default(),
             unauthorized: Unauthorized::new(limits.top),
             suspicion: Suspicion::default(),
             open: 0,
@@ -103,6 +107,17 @@ impl Detector {
             limits,
         };
         Self { connections: Map::default(), core }
+    }
+
+    /// Goes on with other settings. Cases that are open keep the window that they began with.
+    pub fn set(&mut self, settings: Settings) {
+        let core = &mut self.core;
+        if settings.servers != core.settings.servers {
+            core.stats.servers = core.stats.servers.renamed(&settings.servers);
+            self.connections.values_mut().for_each(Connection::forget_slot);
+        }
+        core.cases.set_window(settings.window);
+        core.settings = settings;
     }
 
     /// Takes the next event, in the order that [`Event`] describes. What it says of a connection that was not opened is passed over.
@@ -134,11 +149,17 @@ impl Detector {
         self.core.advance(now, out);
     }
 
+    /// The capture lost packets at some time from `since` to `until`, of whatever connections: what did not come then is no absence.
+    pub fn lost(&mut self, since: Time, until: Time) {
+        let horizon = self.core.horizon();
+        self.core.losses.add((since, until), horizon);
+    }
+
     /// The input ended: everything still open is decided.
     pub fn finish(&mut self, now: Time, out: &mut Vec<Finding>) {
-        let Core { cases, candidates, blind, stats, limits, now: latest, .. } = &mut self.core;
+        let Core { cases, candidates, blind, losses, stats, limits, now: latest, .. } = &mut self.core;
         *latest = now.max(*latest);
-        let scene = Scene { candidates, blind };
+        let scene = Scene { candidates, blind, losses };
         cases.finish(*latest, scene, |case| {
             stats::case(stats, &case, limits.top);
             out.push(Finding::Case(Box::new(case)));
@@ -165,11 +186,17 @@ impl Detector {
 }
 
 impl Core {
+    /// What lies before it concerns no open case any more.
+    fn horizon(&self) -> Time {
+        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
+        Time(self.now.0.saturating_sub(window.saturating_mul(4)))
+    }
+
     fn advance(&mut self, now: Time, out: &mut Vec<Finding>) {
         self.now = self.now.max(now);
         if self.cases.due(self.now) {
-            let Self { cases, candidates, blind, stats, limits, .. } = self;
-            cases.decide(self.now, Scene { candidates, blind }, |case| {
+            let Self { cases, candidates, blind, losses, stats, limits, .. } = self;
+            cases.decide(self.now, Scene { candidates, blind, losses }, |case| {
                 stats::case(stats, &case, limits.top);
                 out.push(Finding::Case(Box::new(case)));
             });

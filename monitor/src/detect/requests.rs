@@ -203,7 +203,7 @@ impl Core {
     }
 
     pub(super) fn open_case(&mut self, loss: Loss, out: &mut Vec<Finding>) -> u64 {
-        let scene = Scene { candidates: &self.candidates, blind: &self.blind };
+        let scene = Scene { candidates: &self.candidates, blind: &self.blind, losses: &self.losses };
         let (case, dropped) = self.cases.open(loss, scene);
         if let Some(dropped) = dropped {
             *self.stats.capped.entry("cases").or_default() += 1;

@@ -158,8 +158,7 @@ impl Core {
     }
 
     fn trim(&mut self) {
-        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
-        let horizon = Time(self.now.0.saturating_sub(window.saturating_mul(4)));
+        let horizon = self.horizon();
         if !self.blind.trim(self.limits.candidates, horizon) {
             *self.stats.capped.entry("blind_clients").or_default() += 1;
         }

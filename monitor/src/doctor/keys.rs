@@ -16,7 +16,7 @@ pub(super) fn logs(options: &Options, report: &mut Report) {
     for path in &options.keylogs {
         log(path, options, report);
     }
-    if options.keylogs.is_empty() {
+    if options.keylogs.is_empty() && options.probe.is_none() {
         report.warn(
             "key log",
             "none set: only clear text can be read",

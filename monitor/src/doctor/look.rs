@@ -17,11 +17,13 @@ impl Reload for Never {
     fn reload(&mut self) -> Result<Changes, String> {
         Ok(Changes::default())
     }
+
+    fn refused(&mut self, _: &[&str]) {}
 }
 
-pub(super) fn look(patient: &Patient<'_>, report: &mut Report) {
+pub(super) fn look(patient: Patient<'_>, report: &mut Report) {
     let options = patient.options;
-    let mut source = match (patient.open)(&options.capture) {
+    let mut source = match patient.source {
         Ok(source) => source,
         Err(error) => {
             report.fail("traffic", format!("not looked at: {error}"), "see the lines above");
@@ -39,7 +41,7 @@ pub(super) fn look(patient: &Patient<'_>, report: &mut Report) {
     let parts = Parts {
         source: &mut *source,
         keylogs: &mut KeyLogs::new(&options.keylogs),
-        probe: None,
+        probe: patient.probe.ok().flatten(),
         desk: &mut Desk::new("doctor".to_owned(), Vec::new()),
         publisher: &publisher,
         control: &control,

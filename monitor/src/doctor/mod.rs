@@ -1,8 +1,11 @@
 //! `h2watch doctor`: whether a live run would work and see, one line a check, each with its remedy.
 
 mod instance;
+mod kernel;
 mod keys;
 mod look;
+#[cfg(feature = "ebpf")]
+mod processes;
 mod report;
 mod system;
 
@@ -10,11 +13,8 @@ use std::time::Duration;
 
 pub use report::{Check, Report, Status};
 
-use crate::source::live::LiveSource;
-use crate::watch::{CaptureOptions, Options};
-
-/// Opens a capture, or says in one line why it cannot.
-pub type Open = dyn Fn(&CaptureOptions) -> Result<Box<dyn LiveSource>, String>;
+use crate::source::live::{KeyProbe, LiveSource};
+use crate::watch::Options;
 
 /// What is looked at.
 pub struct Patient<'p> {
@@ -24,21 +24,36 @@ pub struct Patient<'p> {
     pub look: Duration,
     /// A run to ask, as `http://127.0.0.1:9872`.
     pub url: Option<&'p str>,
-    /// Opens the capture.
-    pub open: &'p Open,
+    /// What `auto` came to.
+    pub chosen: Vec<String>,
+    /// The capture, or why it cannot be opened.
+    pub source: Result<Box<dyn LiveSource>, String>,
+    /// The key probes, where they are wanted, or why they cannot be set.
+    pub probe: Result<Option<Box<dyn KeyProbe>>, String>,
 }
 
 /// Checks everything.
 #[must_use]
-pub fn examine(patient: &Patient<'_>) -> Report {
-    let options = patient.options;
+pub fn examine(patient: Patient<'_>) -> Report {
+    let (options, url) = (patient.options, patient.url);
     let mut report = Report::default();
     system::privileges(options, &mut report);
+    kernel::capabilities(options, &mut report);
+    kernel::kernel(&mut report);
+    patient.chosen.iter().for_each(|line| report.ok("chosen", line));
+    if let Err(error) = &patient.source {
+        report.fail("source", error, "see the lines of capabilities, kernel and interfaces");
+    }
+    if let Err(error) = &patient.probe {
+        report.fail("key probe", error, "see the lines of capabilities and kernel, or name a key log");
+    }
     system::libpcap(options, &mut report);
     let usable = system::interfaces(options, &mut report);
     system::filter(options, &mut report);
     system::clock(&mut report);
     keys::logs(options, &mut report);
+    #[cfg(feature = "ebpf")]
+    processes::processes(options, &mut report);
     let taken = system::ports(options, &mut report);
     system::web_config(options, &mut report);
     system::events(options, &mut report);
@@ -50,7 +65,7 @@ pub fn examine(patient: &Patient<'_>) -> Report {
     } else {
         report.unknown("traffic", "not looked at: there is no interface to look at", "name one that is there");
     }
-    match (patient.url, taken) {
+    match (url, taken) {
         (Some(url), _) => instance::ask(url, &mut report),
         (None, Some(address)) => instance::ask(&format!("http://{address}"), &mut report),
         (None, None) => {}

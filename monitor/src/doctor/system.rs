@@ -10,6 +10,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::Report;
 use crate::sink::stream::EventsTarget;
+use crate::source::live::PacketSource;
 use crate::watch::Options;
 use crate::watch::privileges;
 use crate::web::Bound;
@@ -36,7 +37,7 @@ pub(super) fn privileges(options: &Options, report: &mut Report) {
 
 /// The library's own file name has its version.
 pub(super) fn libpcap(options: &Options, report: &mut Report) {
-    if options.capture.source.is_tap() {
+    if options.capture.source == PacketSource::Tap {
         report.ok("libpcap", "not needed: the tap takes packets");
         return;
     }

@@ -20,8 +20,7 @@ use tls_tap::late::Search;
 use crate::detect::{Detector, Settings};
 use crate::flow::FlowCounts;
 use crate::limits::Limits;
-use crate::model::{Event, Finding, PacketBatch, SegmentBatch, Stats, Time, Verdict};
-use crate::packet::Decoder;
+use crate::model::{Event, Finding, Interest, PacketBatch, SegmentBatch, Stats, Time, Verdict};
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
 use lifetime::Allowance;
@@ -71,7 +70,6 @@ pub trait Listener {
 /// The pipeline between sources and sinks.
 pub struct Engine<'m> {
     workers: Workers<'m>,
-    decoder: Decoder,
     detector: Detector,
     search: Search,
     keys: Keys,
@@ -80,11 +78,10 @@ pub struct Engine<'m> {
     unlocks: Vec<Unlock>,
     findings: Vec<Finding>,
     span: Option<(Time, Time)>,
-    lost: u64,
     /// Connections of which the late search found a secret.
     found_late: Recent<()>,
     found: u64,
-    spare: Vec<SegmentBatch<'m>>,
+    spare: Vec<(PacketBatch<'m>, SegmentBatch<'m>)>,
     waiting: Waiting,
     /// Events of shards that are ahead of others, by shard.
     ahead: Vec<Vec<(u64, Event)>>,
@@ -98,6 +95,8 @@ pub struct Engine<'m> {
     now: Time,
     /// Of a live run: what its search may cost.
     allowance: Option<Allowance>,
+    /// Of a live run: flows whose payload is read no more, or is again, since somebody asked.
+    interests: Vec<Interest>,
 }
 
 impl<'m> Engine<'m> {
@@ -130,7 +129,6 @@ impl<'m> Engine<'m> {
     {
         Self {
             workers: Workers::start(scope, plan.threads, &limits),
-            decoder: Decoder::new(&limits),
             detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
             search: Search::new(limits.late_trials),
             keys,
@@ -138,7 +136,6 @@ impl<'m> Engine<'m> {
             unlocks: Vec::new(),
             findings: Vec::new(),
             span: None,
-            lost: 0,
             found_late: Recent::default(),
             found: 0,
             spare: Vec::new(),
@@ -149,12 +146,23 @@ impl<'m> Engine<'m> {
             settled: Time::default(),
             now: Time::default(),
             allowance: None,
+            interests: Vec::new(),
         }
+    }
+
+    /// Flows whose payload is read no more, or is again, since the last call: for a source that can leave payload out.
+    pub fn take_interests(&mut self) -> Vec<Interest> {
+        std::mem::take(&mut self.interests)
     }
 
     /// The keys of the run: what is added reaches the flows with the next packets, or when the run settles.
     pub const fn keys_mut(&mut self) -> &mut Keys {
         &mut self.keys
+    }
+
+    /// Goes on with other settings, from what is heard next.
+    pub fn set(&mut self, settings: Settings) {
+        self.detector.set(settings);
     }
 
     fn new_keys(&mut self) -> Option<NewKeys> {
@@ -173,9 +181,15 @@ impl<'m> Engine<'m> {
         self.workers.send(Job { keys, until, ..job }, std::mem::take(&mut self.unlocks));
     }
 
-    /// Takes the next packets of the source, and what came between them.
+    /// Takes the next packets of the source, and what came between them, and leaves an empty batch.
     pub fn packets(&mut self, packets: &mut PacketBatch<'m>, listener: &mut dyn Listener) {
-        self.lost = self.lost.saturating_add(packets.lost);
+        // The verdict needs what was lost, and of how many.
+        let stats = self.detector.stats_mut();
+        stats.input.lost = stats.input.lost.saturating_add(packets.lost);
+        stats.packets.packets += packets.packets.len() as u64;
+        if let Some((since, until)) = packets.lost_within {
+            self.detector.lost(since, until);
+        }
         for text in packets.secrets.drain(..) {
             self.keys.block(&text);
         }
@@ -184,9 +198,9 @@ impl<'m> Engine<'m> {
             self.span = Some((start.min(first.time), end.max(last.time)));
             // The verdict tells packets without connections from no packets at all.
             self.detector.stats_mut().span = self.span;
-            let mut segments = self.spare.pop().unwrap_or_default();
-            self.decoder.decode(packets, &mut segments);
-            self.send(Job { batch: Some(segments), ..Job::default() });
+            let (empty, segments) = self.spare.pop().unwrap_or_default();
+            let packets = std::mem::replace(packets, empty);
+            self.send(Job { packets: Some(packets), batch: Some(segments), ..Job::default() });
             self.take_outputs(LAG, TRIALS_A_BATCH, listener);
             self.catch_up(LAG, listener);
         }
@@ -247,7 +261,7 @@ impl<'m> Engine<'m> {
             merge::in_order(in_order, |event| events.push(event));
             self.waiting.add(events, now, late, blind);
         }
-        self.spare.extend(output.batch);
+        self.spare.extend(output.packets.zip(output.batch));
         while let Some((events, now)) = self.waiting.due() {
             events.into_iter().for_each(|event| self.hear(event, listener));
             self.decide(now, listener);
@@ -260,6 +274,7 @@ impl<'m> Engine<'m> {
             samples.ended.into_iter().for_each(|random| self.keys.ended(random));
             if self.allowance.is_some() {
                 samples.gone.into_iter().for_each(|token| self.search.remove_flow(token));
+                self.interests.extend(samples.interests);
             }
             for (token, side, samples) in samples.flows {
                 self.shards.insert(token, shard);
@@ -326,16 +341,14 @@ impl<'m> Engine<'m> {
         }
         self.detector.finish(now, &mut self.findings);
         self.decide(None, listener);
-        self.decoder.finish();
     }
 
     /// Every count so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.detector.stats().clone();
-        stats.packets = self.decoder.counts().clone();
+        stats.packets = self.workers.packets().clone();
         stats.span = self.span;
-        stats.input.lost = self.lost;
         self.keys.count(&mut stats.keys);
         stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();

@@ -1,6 +1,6 @@
-//! Shards and the threads that work on them. What there is to do lies in one queue, from which each thread takes the next thing of a shard
-//! that no other is at; the caller's thread takes its share whenever it would wait. A shard does its jobs in their order, and what it gives
-//! depends on them alone, so that it does not matter which thread does them.
+//! The decoder of packets, the shards behind it, and the threads that work on them. What there is to do lies in one queue, from which each
+//! thread takes the next thing of a part that no other is at; the caller's thread takes its share whenever it would wait. A part does its
+//! jobs in their order, and what it gives depends on them alone, so that it does not matter which thread does them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use tls_tap::late::Found;
 use super::keys::NewKeys;
 use crate::flow::{Events, FlowCounts, Samples, Shard};
 use crate::limits::Limits;
-use crate::model::{Event, SegmentBatch, Time};
+use crate::model::{Event, PacketBatch, PacketCounts, SegmentBatch, Time};
+use crate::packet::Decoder;
 
 /// A key that the late search found.
 #[derive(Debug)]
@@ -27,7 +28,9 @@ pub(super) struct Unlock {
 pub(super) struct Job<'m> {
     /// Keys, where there are new ones.
     pub(super) keys: Option<NewKeys>,
-    /// Segments, where there are any.
+    /// Packets, where there are any.
+    pub(super) packets: Option<PacketBatch<'m>>,
+    /// Takes their segments.
     pub(super) batch: Option<SegmentBatch<'m>>,
     /// The last packet whose segments may be read.
     pub(super) until: u64,
@@ -39,7 +42,7 @@ pub(super) struct Job<'m> {
 
 impl Default for Job<'_> {
     fn default() -> Self {
-        Self { keys: None, batch: None, until: u64::MAX, tick: None, finish: None }
+        Self { keys: None, packets: None, batch: None, until: u64::MAX, tick: None, finish: None }
     }
 }
 
@@ -50,7 +53,8 @@ pub(super) struct Output<'m> {
     pub(super) shards: Vec<ShardOutput>,
     /// The latest time of the batch, or the time up to which everything was sent.
     pub(super) now: Option<Time>,
-    /// The batch, to be used again.
+    /// The batches, to be used again.
+    pub(super) packets: Option<PacketBatch<'m>>,
     pub(super) batch: Option<SegmentBatch<'m>>,
 }
 
@@ -134,9 +138,19 @@ struct Unit<'m> {
     unlocks: Vec<Unlock>,
 }
 
+/// A job whose packets are to be decoded, before the shards have it.
+struct Raw<'m> {
+    number: u64,
+    job: Job<'m>,
+    unlocks: Vec<Unlock>,
+}
+
 /// A job that was sent, and what came of it so far.
 struct Sent<'m> {
-    job: Arc<Job<'m>>,
+    /// Once it was decoded.
+    job: Option<Arc<Job<'m>>>,
+    /// Counts of all packets up to its last.
+    packets: PacketCounts,
     /// Shards that have not done it.
     left: usize,
     shards: Vec<ShardOutput>,
@@ -145,6 +159,9 @@ struct Sent<'m> {
 
 /// What is to be done and what was done.
 struct Queue<'m> {
+    /// The decoder, while no thread is at it.
+    decoder: Option<Box<Decoder>>,
+    raw: VecDeque<Raw<'m>>,
     /// Every shard that no thread is at.
     idle: Vec<Option<Box<Bench<'m>>>>,
     units: VecDeque<Unit<'m>>,
@@ -165,14 +182,37 @@ impl<'m> Queue<'m> {
         Some((unit, bench))
     }
 
+    /// The job whose packets can be decoded now.
+    fn next_raw(&mut self) -> Option<(Raw<'m>, Box<Decoder>)> {
+        let decoder = self.decoder.take_if(|_| !self.raw.is_empty())?;
+        Some((self.raw.pop_front()?, decoder))
+    }
+
+    fn sent(&mut self, number: u64) -> Option<&mut Sent<'m>> {
+        let at = number.checked_sub(self.first)?;
+        self.sent.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// A job was decoded: the shards have it, and each key found late its own.
+    fn decoded(&mut self, Raw { number, job, mut unlocks }: Raw<'m>, decoder: Box<Decoder>) {
+        let job = Arc::new(job);
+        for shard in 0..Limits::SHARDS {
+            let unlocks = unlocks.extract_if(.., |unlock| unlock.shard == shard).collect();
+            self.units.push_back(Unit { shard, number, job: Arc::clone(&job), unlocks });
+        }
+        if let Some(sent) = self.sent(number) {
+            sent.job = Some(job);
+            sent.packets.clone_from(decoder.counts());
+        }
+        self.decoder = Some(decoder);
+    }
+
     /// A thing was done; whether it was the last of its job.
     fn done(&mut self, number: u64, bench: Box<Bench<'m>>, output: ShardOutput, counts: &FlowCounts) -> bool {
         if let Some(place) = self.idle.get_mut(bench.index) {
             *place = Some(bench);
         }
-        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        let sent = at.and_then(|at| self.sent.get_mut(at));
-        sent.is_some_and(|sent| {
+        self.sent(number).is_some_and(|sent| {
             sent.shards.push(output);
             sent.counts.add(counts);
             sent.left -= 1;
@@ -197,7 +237,7 @@ impl<'m> Pool<'m> {
 
     /// Does one thing, and gives the queue as it is then; `None`: there is nothing that could be done now.
     fn step<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>) -> (MutexGuard<'p, Queue<'m>>, bool) {
-        let Some((Unit { number, job, unlocks, .. }, mut bench)) = queue.next() else { return (queue, false) };
+        let Some((Unit { number, job, unlocks, .. }, mut bench)) = queue.next() else { return self.decode(queue) };
         drop(queue);
         let (output, counts) = bench.work(&job, unlocks);
         drop(job);
@@ -205,6 +245,24 @@ impl<'m> Pool<'m> {
         if queue.done(number, bench, output, &counts) {
             self.done.notify_all();
         }
+        (queue, true)
+    }
+
+    /// Decodes the packets of one job; as [`step`](Self::step).
+    fn decode<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>) -> (MutexGuard<'p, Queue<'m>>, bool) {
+        let Some((mut raw, mut decoder)) = queue.next_raw() else { return (queue, false) };
+        drop(queue);
+        if let Job { packets: Some(packets), batch: Some(batch), .. } = &mut raw.job {
+            decoder.decode(packets, batch);
+        }
+        if raw.job.finish.is_some() {
+            decoder.finish();
+        }
+        let mut queue = self.lock();
+        queue.decoded(raw, decoder);
+        // There is more to do for those that found nothing.
+        self.more.notify_all();
+        self.done.notify_all();
         (queue, true)
     }
 
@@ -239,9 +297,10 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// All shards, on the caller's thread and on as many others as are wanted.
+/// Decoder and shards, on the caller's thread and on as many others as are wanted.
 pub(super) struct Workers<'m> {
     counts: FlowCounts,
+    packets: PacketCounts,
     pool: Closing<'m>,
     alone: bool,
     in_flight: usize,
@@ -262,29 +321,46 @@ impl<'m> Workers<'m> {
             usual: 0,
         };
         let idle = (0..Limits::SHARDS).map(|index| Some(Box::new(bench(index)))).collect();
-        let queue = Queue { idle, units: VecDeque::new(), sent: VecDeque::new(), first: 0, closed: false };
+        let queue = Queue {
+            decoder: Some(Box::new(Decoder::new(limits))),
+            raw: VecDeque::new(),
+            idle,
+            units: VecDeque::new(),
+            sent: VecDeque::new(),
+            first: 0,
+            closed: false,
+        };
         let pool = Arc::new(Pool { queue: Mutex::new(queue), more: Condvar::new(), done: Condvar::new() });
         let others = threads.clamp(1, Limits::SHARDS) - 1;
         for _ in 0..others {
             let pool = Closing(Arc::clone(&pool));
             scope.spawn(move || pool.0.serve());
         }
-        Self { counts: FlowCounts::default(), pool: Closing(pool), alone: others == 0, in_flight: 0, next: 0 }
+        Self {
+            counts: FlowCounts::default(),
+            packets: PacketCounts::default(),
+            pool: Closing(pool),
+            alone: others == 0,
+            in_flight: 0,
+            next: 0,
+        }
     }
 
-    /// Hands a job to every shard, and each key found late to its own.
-    pub(super) fn send(&mut self, job: Job<'m>, mut unlocks: Vec<Unlock>) {
+    /// Hands a job to the decoder, then to every shard, and each key found late to its own.
+    pub(super) fn send(&mut self, job: Job<'m>, unlocks: Vec<Unlock>) {
         let pool = &*self.pool.0;
-        let (job, number) = (Arc::new(job), self.next);
+        let number = self.next;
         self.next += 1;
         self.in_flight += 1;
         let mut queue = pool.lock();
-        for shard in 0..Limits::SHARDS {
-            let unlocks = unlocks.extract_if(.., |unlock| unlock.shard == shard).collect();
-            queue.units.push_back(Unit { shard, number, job: Arc::clone(&job), unlocks });
-        }
-        let shards = Vec::with_capacity(Limits::SHARDS);
-        queue.sent.push_back(Sent { job, left: Limits::SHARDS, shards, counts: FlowCounts::default() });
+        queue.raw.push_back(Raw { number, job, unlocks });
+        queue.sent.push_back(Sent {
+            job: None,
+            packets: PacketCounts::default(),
+            left: Limits::SHARDS,
+            shards: Vec::with_capacity(Limits::SHARDS),
+            counts: FlowCounts::default(),
+        });
         if self.alone {
             // While the batch is in the processor's caches.
             let mut did = true;
@@ -316,19 +392,26 @@ impl<'m> Workers<'m> {
                 queue = pool.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        let Sent { job, mut shards, counts, .. } = queue.sent.pop_front()?;
+        let Sent { job, packets, mut shards, counts, .. } = queue.sent.pop_front()?;
         queue.first += 1;
         // A shard that this thread was at may have more to do.
-        let more = !queue.units.is_empty();
+        let more = !queue.units.is_empty() || !queue.raw.is_empty();
         drop(queue);
         if more {
             pool.more.notify_one();
         }
         self.in_flight -= 1;
-        self.counts = counts;
+        (self.counts, self.packets) = (counts, packets);
         shards.sort_unstable_by_key(|shard: &ShardOutput| shard.index);
+        let job = job?;
         let now = job.batch.as_ref().map(|batch| batch.now).or(job.tick);
-        Some(Output { shards, now, batch: Arc::into_inner(job).and_then(|job| job.batch) })
+        let Job { packets, batch, .. } = Arc::into_inner(job).unwrap_or_default();
+        Some(Output { shards, now, packets, batch })
+    }
+
+    /// What became of the packets up to the last output.
+    pub(super) const fn packets(&self) -> &PacketCounts {
+        &self.packets
     }
 
     /// Counts of all shards at the last output.

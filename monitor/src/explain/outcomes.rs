@@ -19,7 +19,7 @@ pub(super) const OUTCOMES: [(&str, &str); 4] = [
 ];
 
 /// The reasons of an unknown outcome.
-pub(super) const WHYS: [(&str, &str); 7] = [
+pub(super) const WHYS: [(&str, &str); 8] = [
     ("input_ended", "the capture ended before the window did"),
     ("client_unknown", "the client's address is not known (plaintext from a probe): who asked again cannot be told"),
     ("client_blind", "the client had connections that could not be read: the retry may have been there"),
@@ -27,6 +27,7 @@ pub(super) const WHYS: [(&str, &str); 7] = [
     ("other_origin", "a CDN may have asked another origin"),
     ("request_unseen", "the request could not be read"),
     ("cap", "there were too many cases at once"),
+    ("capture_loss", "the capture lost packets within the window: the retry may have been among them"),
 ];
 
 /// What outcomes rest on.

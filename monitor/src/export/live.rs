@@ -38,6 +38,7 @@ fn interfaces(all: &[InterfaceHealth], out: &mut Vec<Family>) {
         sum.received = sum.received.saturating_add(one.received);
         sum.dropped_kernel = sum.dropped_kernel.saturating_add(one.dropped_kernel);
         sum.dropped_interface = sum.dropped_interface.saturating_add(one.dropped_interface);
+        sum.snapped_bytes = sum.snapped_bytes.saturating_add(one.snapped_bytes);
         sum.reopened = sum.reopened.saturating_add(one.reopened);
     }
     let mut up = Family::gauge("h2watch_interface_up", "1 while the interface is being read.");
@@ -47,10 +48,15 @@ fn interfaces(all: &[InterfaceHealth], out: &mut Vec<Family>) {
         "h2watch_capture_dropped_packets_total",
         "Packets that were lost before the program could read them, by where.",
     );
+    let mut snapped = Family::counter(
+        "h2watch_capture_snapped_bytes_total",
+        "Bytes that the tap did not copy: beyond the snap length, or payload of flows that nobody reads.",
+    );
     let mut reopened = Family::counter("h2watch_interface_reopened_total", "Times that an interface was opened again.");
     for ((name, kind), health) in merged {
         up.add(labels(name, kind), health.up);
         received.add(labels(name, kind), health.received);
+        snapped.add(labels(name, kind), health.snapped_bytes);
         reopened.add(labels(name, kind), health.reopened);
         // The buffer between the kernel and the program is a ring of its own where a program in the kernel fills it.
         let buffer = if kind == "tap" { "ring" } else { "kernel" };
@@ -58,7 +64,7 @@ fn interfaces(all: &[InterfaceHealth], out: &mut Vec<Family>) {
             dropped.add(labels(name, kind).into_iter().chain([("stage", Cow::Borrowed(stage))]), count);
         }
     }
-    out.extend([up, received, dropped, reopened]);
+    out.extend([up, received, dropped, snapped, reopened]);
 }
 
 fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {

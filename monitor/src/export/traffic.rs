@@ -75,6 +75,7 @@ fn packets(stats: &Stats, out: &mut Vec<Family>) {
         ("malformed", packets.malformed),
         ("unsupported_link", packets.unsupported_link),
         ("truncated", packets.truncated),
+        ("shortened", packets.shortened),
         ("fragment", packets.fragments),
         ("fragment_lost", packets.fragments_lost),
         ("too_deep", packets.too_deep),

@@ -13,7 +13,7 @@ use super::table::{List, State, Table};
 use super::tls::Beside;
 use super::upper::Env;
 use crate::limits::Limits;
-use crate::model::{CloseHow, ConnectionId, Owners, Segment, TcpFlags, Time};
+use crate::model::{CloseHow, ConnectionId, Interest, Owners, Segment, TcpFlags, Time};
 
 /// Flows of one shard: segments in, events out.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub struct Shard<'m> {
     /// Flows that may have samples to hand out.
     blind: Vec<(u32, ConnectionId)>,
     beside: Beside,
+    interests: Vec<Interest>,
     /// Client randoms of flows that are closed, and names of closed flows whose samples were handed out.
     ended: Vec<[u8; 32]>,
     gone: Vec<u64>,
@@ -160,6 +161,8 @@ pub struct Samples {
     pub ended: Vec<[u8; 32]>,
     /// Tokens of flows that are over: they need not be searched.
     pub gone: Vec<u64>,
+    /// Flows whose payload is read no more, or is again.
+    pub interests: Vec<Interest>,
 }
 
 /// Adds to or takes from a total.
@@ -180,6 +183,7 @@ impl<'m> Shard<'m> {
             sampled: HashMap::default(),
             blind: Vec::new(),
             beside: Beside::default(),
+            interests: Vec::new(),
             ended: Vec::new(),
             gone: Vec::new(),
             waiting: Queue::default(),
@@ -284,7 +288,12 @@ impl<'m> Shard<'m> {
         }
         self.table.touch(at, segment.time);
         let mut life = Life::Open;
-        self.with(at, id, out, |connection, env| life = connection.segment(segment, chunk, env));
+        let mut interest = None;
+        self.with(at, id, out, |connection, env| {
+            life = connection.segment(segment, chunk, env);
+            interest = connection.upper().take_interest(segment.missing > 0);
+        });
+        self.interests.extend(interest.map(|payload| Interest { key: segment.key, payload }));
         if life == Life::Ended {
             self.close(at, segment.time, CloseHow::InputEnded, true, out);
         }
@@ -350,6 +359,7 @@ impl<'m> Shard<'m> {
             claims: std::mem::take(&mut self.beside.claims),
             ended: std::mem::take(&mut self.ended),
             gone: std::mem::take(&mut self.gone),
+            interests: std::mem::take(&mut self.interests),
         };
         for (at, id) in std::mem::take(&mut self.blind) {
             let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { continue };

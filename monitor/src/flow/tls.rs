@@ -211,6 +211,11 @@ impl<'m> TlsLayer<'m> {
         self.tap.random().copied()
     }
 
+    /// Nothing will make it readable.
+    pub(crate) const fn is_dead(&self) -> bool {
+        self.tap.is_dead()
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.tap.held()
     }

@@ -33,6 +33,8 @@ pub(crate) struct Upper<'m> {
     joined: bool,
     proxied: Option<SocketAddr>,
     opened: bool,
+    /// Whether its payload is read, as it was told last.
+    interest: bool,
     stage: Stage<'m>,
 }
 
@@ -106,6 +108,7 @@ impl<'m> Upper<'m> {
             joined,
             proxied: None,
             opened: false,
+            interest: true,
             stage: Stage::Sniffing(Sniffing::default()),
         }
     }
@@ -153,8 +156,24 @@ impl<'m> Upper<'m> {
         }
     }
 
+    /// Whether its payload is read, when that is not what was told last. `cut`: some was missing just now, so that it is told again.
+    pub(crate) fn take_interest(&mut self, cut: bool) -> Option<bool> {
+        let interest = match &self.stage {
+            Stage::Sniffing(_) | Stage::Clear(_) => true,
+            Stage::Tls(tls) => !tls.is_dead(),
+            Stage::Blind => false,
+        };
+        let before = std::mem::replace(&mut self.interest, interest);
+        (before != interest || (cut && interest)).then_some(interest)
+    }
+
     /// The next bytes of a direction are lost.
     pub(crate) fn gap(&mut self, from_low: bool, time: Time, bytes: u64, at: GapWhere, env: &mut Env<'_>) {
+        if at == GapWhere::Truncated && !self.interest {
+            // Left out because nobody reads it: as good as seen.
+            self.voice.add_unread(bytes);
+            return;
+        }
         let side = self.side(from_low);
         if let Stage::Sniffing(sniffing) = &mut self.stage {
             sniffing.lose(from_low, time, bytes);

@@ -174,6 +174,8 @@ pub enum Why {
     RequestUnseen,
     /// Too many cases or candidates at once: some were dropped.
     Cap,
+    /// The capture lost packets within the window.
+    CaptureLoss,
 }
 
 /// How the retry went.

@@ -26,7 +26,9 @@ pub use finding::{
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
 pub use owners::{Owners, SecretName};
-pub use packet::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, link_supported};
+pub use packet::{
+    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, hull, link_supported,
+};
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};

@@ -50,6 +50,17 @@ pub struct Packet<'m> {
     pub data: Bytes<'m>,
     /// Its length on the wire; more than the captured bytes when a snap length cut it.
     pub wire_len: u32,
+    /// The source cut it on purpose, because nobody reads its flow's payload ([`Interest`]).
+    pub shortened: bool,
+}
+
+/// Whether anybody reads a flow's payload from here on. A source that can leave payload out may do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// The flow.
+    pub key: FlowKey,
+    /// Its payload is read; otherwise its bytes are counted alone.
+    pub payload: bool,
 }
 
 /// Packets as a source yields them, in time order, with what came between them.
@@ -65,6 +76,17 @@ pub struct PacketBatch<'m> {
     pub plaintext: Vec<Plaintext>,
     /// Packets that the source says it lost here (a full buffer).
     pub lost: u64,
+    /// When the source missed packets, from and until, where it can say: also when it does not know how many.
+    pub lost_within: Option<(Time, Time)>,
+}
+
+/// The shortest span of time that holds both.
+#[must_use]
+pub fn hull(one: Option<(Time, Time)>, other: Option<(Time, Time)>) -> Option<(Time, Time)> {
+    match (one, other) {
+        (Some((since, until)), Some((from, to))) => Some((since.min(from), until.max(to))),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Names a TCP connection: its two ends, in an order that does not depend on who sends. IPv4 addresses are IPv4-mapped.
@@ -163,6 +185,8 @@ pub struct PacketCounts {
     pub unsupported_link: u64,
     /// Cut off by the snap length somewhere in the payload.
     pub truncated: u64,
+    /// Cut off by the source on purpose: nobody reads their flows.
+    pub shortened: u64,
     /// IP fragments.
     pub fragments: u64,
     /// Fragments that never made a whole datagram, or were dropped at a cap.

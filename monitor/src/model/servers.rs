@@ -44,6 +44,20 @@ impl Servers {
         this
     }
 
+    /// The same with other names. A server that stays keeps its counts; the counts of one that goes go with it, so that no other count
+    /// rises for what was before. Every [`ServerSlot`] has to be asked for again.
+    #[must_use]
+    pub fn renamed(&self, named: &[SocketAddr]) -> Self {
+        let mut this = Self { rest: self.rest.clone(), ..Self::new(named) };
+        for (address, counts) in &self.named {
+            match this.slot(Some(*address)) {
+                ServerSlot(usize::MAX) => {}
+                slot => *this.at(slot) = counts.clone(),
+            }
+        }
+        this
+    }
+
     /// The counts of a server: its own, or the shared ones. One whose address is not known has the shared ones.
     pub fn slot(&mut self, address: Option<SocketAddr>) -> ServerSlot {
         let Some(address) = address else { return ServerSlot(usize::MAX) };
@@ -138,5 +152,23 @@ mod tests {
         }
         assert_eq!(servers.named().map(|(_, counts)| counts.requests).collect::<Vec<_>>(), [1, 1]);
         assert_eq!(servers.rest().requests, 1);
+    }
+
+    #[test]
+    fn other_names_take_no_counts_from_those_that_stay() {
+        let mut servers = Servers::default();
+        for n in [1, 2, 2] {
+            let slot = servers.slot(Some(address(n)));
+            servers.at(slot).requests += 1;
+        }
+        let counts = |servers: &Servers| {
+            (servers.named().map(|(_, counts)| counts.requests).collect::<Vec<_>>(), servers.rest().requests)
+        };
+        let mut named = servers.renamed(&[address(3), address(2)]);
+        assert_eq!(counts(&named), (vec![0, 2], 0));
+        let slot = named.slot(Some(address(1)));
+        named.at(slot).requests += 1;
+        assert_eq!(counts(&named), (vec![0, 2], 1), "it has no name any more");
+        assert_eq!(counts(&named.renamed(&[])), (vec![0, 2], 1), "the first that were seen");
     }
 }

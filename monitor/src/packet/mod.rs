@@ -77,7 +77,7 @@ impl Decoder {
             && let Some(tcp) = walk::plain(bytes)
         {
             let payload = part(packet.data, tcp.at, tcp.len);
-            return self.segment(packet.time, &tcp, payload, out);
+            return self.segment(packet, &tcp, payload, out);
         }
         let end = bytes.len().max(packet.wire_len as usize);
         let found = match walk::begin(packet.link, bytes, end) {
@@ -91,7 +91,7 @@ impl Decoder {
         match found {
             Found::Tcp(tcp) => {
                 let payload = part(packet.data, tcp.at, tcp.len);
-                self.segment(packet.time, &tcp, payload, out);
+                self.segment(packet, &tcp, payload, out);
             }
             Found::Fragment(piece) => {
                 if let Some((tcp, bytes)) = self.reassemble(packet.time, bytes, piece) {
@@ -99,7 +99,7 @@ impl Decoder {
                     let start = u32::try_from(out.arena.len()).unwrap_or(u32::MAX);
                     out.arena.extend_from_slice(payload);
                     let len = u32::try_from(payload.len()).unwrap_or(0);
-                    self.segment(packet.time, &tcp, Bytes::Arena { start, len }, out);
+                    self.segment(packet, &tcp, Bytes::Arena { start, len }, out);
                 }
             }
             other => self.count(&other),
@@ -131,16 +131,20 @@ impl Decoder {
     }
 
     #[inline]
-    fn segment<'m>(&mut self, time: Time, tcp: &Tcp, payload: Bytes<'m>, out: &mut SegmentBatch<'m>) {
+    fn segment<'m>(&mut self, packet: &Packet<'m>, tcp: &Tcp, payload: Bytes<'m>, out: &mut SegmentBatch<'m>) {
         self.counts.tcp += 1;
-        self.counts.truncated += u64::from(tcp.missing > 0);
+        if packet.shortened {
+            self.counts.shortened += 1;
+        } else {
+            self.counts.truncated += u64::from(tcp.missing > 0);
+        }
         let from_low = tcp.from <= tcp.to;
         let (low, high) = if from_low { (tcp.from, tcp.to) } else { (tcp.to, tcp.from) };
         let key = FlowKey { low, high, tunnel: tcp.tunnel };
         let hash = hash::hash(&key);
         if let Some(shard) = out.shards.get_mut(hash as usize % Limits::SHARDS) {
             shard.push(Segment {
-                time,
+                time: packet.time,
                 ordinal: self.counts.packets,
                 key,
                 hash,

@@ -8,7 +8,7 @@ pub(crate) const KINDS: [CaseKind; 2] = [CaseKind::Downgrade, CaseKind::Failure]
 pub(crate) const OUTCOMES: [Outcome; 4] = [Outcome::Retried, Outcome::GivenUp, Outcome::Truncated, Outcome::Unknown];
 pub(crate) const BASES: [Basis; 4] = [Basis::Identity, Basis::ProtocolSwitch, Basis::Sequence, Basis::Absence];
 pub(crate) const RESULTS: [RetryResult; 3] = [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse];
-pub(crate) const WHYS: [Why; 7] = [
+pub(crate) const WHYS: [Why; 8] = [
     Why::InputEnded,
     Why::ClientBlind,
     Why::ClientUnknown,
@@ -16,6 +16,7 @@ pub(crate) const WHYS: [Why; 7] = [
     Why::OtherOrigin,
     Why::RequestUnseen,
     Why::Cap,
+    Why::CaptureLoss,
 ];
 
 pub(crate) const fn side(side: Side) -> &'static str {
@@ -68,6 +69,7 @@ pub(crate) const fn why(why: Why) -> &'static str {
         Why::OtherOrigin => "other_origin",
         Why::RequestUnseen => "request_unseen",
         Why::Cap => "cap",
+        Why::CaptureLoss => "capture_loss",
     }
 }
 

@@ -7,7 +7,7 @@ use super::feed::Feed;
 use super::pcap::{FILE_HEADER, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::step::{Head, Step};
-use crate::model::{Bytes, Packet, PacketBatch, link_supported};
+use crate::model::{Bytes, Packet, PacketBatch, Time, hull, link_supported};
 
 /// Notes that one input may make.
 const NOTES: usize = 4;
@@ -60,6 +60,7 @@ impl Faults {
 pub(super) struct Between {
     pub(super) secrets: Vec<Vec<u8>>,
     pub(super) lost: u64,
+    pub(super) lost_within: Option<(Time, Time)>,
 }
 
 enum Format {
@@ -124,7 +125,13 @@ impl<'m> Capture<'m> {
                 Bytes::Arena { start, len: u32::try_from(bytes.len()).unwrap_or(0) }
             }
         };
-        batch.packets.push(Packet { time: head.time, link: head.link, data, wire_len: head.wire_len });
+        batch.packets.push(Packet {
+            time: head.time,
+            link: head.link,
+            data,
+            wire_len: head.wire_len,
+            shortened: false,
+        });
         self.feed.take(head.consumed);
         Some(head.len)
     }
@@ -165,8 +172,9 @@ impl<'m> Capture<'m> {
                     }
                     self.feed.take(consumed);
                 }
-                Step::Lost { packets, consumed } => {
+                Step::Lost { packets, within, consumed } => {
                     self.between.lost = self.between.lost.saturating_add(packets);
+                    self.between.lost_within = hull(self.between.lost_within, Some(within));
                     self.feed.take(consumed);
                 }
                 Step::Skip(bytes) => {

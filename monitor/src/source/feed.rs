@@ -9,6 +9,9 @@ const READ: usize = 128 << 10;
 /// A stream's buffer that grew beyond this for one block is given back behind it.
 const KEEP: usize = 1 << 20;
 
+/// How many packets ahead memory of a mapped file is asked for.
+const AHEAD: usize = 4;
+
 /// The plain bytes of one input, in order.
 pub(super) enum Feed<'m> {
     Mapped(MappedFeed<'m>),
@@ -19,8 +22,9 @@ pub(super) struct MappedFeed<'m> {
     mapping: &'m Mapping,
     bytes: &'m [u8],
     at: usize,
-    /// Up to where memory was asked for.
-    asked: usize,
+    /// Where the last packets began, and which of these is the oldest.
+    lately: [usize; AHEAD],
+    turn: usize,
     released: Released,
 }
 
@@ -36,7 +40,14 @@ pub(super) struct StreamFeed<'m> {
 
 impl<'m> Feed<'m> {
     pub(super) fn mapped(mapping: &'m Mapping) -> Self {
-        Self::Mapped(MappedFeed { mapping, bytes: mapping.bytes(), at: 0, asked: 0, released: Released::default() })
+        Self::Mapped(MappedFeed {
+            mapping,
+            bytes: mapping.bytes(),
+            at: 0,
+            lately: [0; AHEAD],
+            turn: 0,
+            released: Released::default(),
+        })
     }
 
     pub(super) fn stream(reader: Box<dyn Read + Send + 'm>) -> Self {
@@ -126,28 +137,16 @@ impl MappedFeed<'_> {
     #[inline]
     fn take(&mut self, bytes: usize) {
         self.at = self.at.saturating_add(bytes).min(self.bytes.len());
-        if self.at >= self.asked {
-            self.ask(bytes);
-        }
+        self.ask();
     }
 
-    /// Asks for memory ahead. Where the next header is, the header before it says: one after the other each would be waited for. Packets
-    /// mostly come in runs of one length, so the next few headers are likely to be that far apart, and are fetched at one time.
+    /// Asks for memory ahead. Where the next header is, the header before it says: one after the other each would be waited for. The
+    /// next few packets are likely to be about as long as the last few.
     #[inline]
-    fn ask(&mut self, length: usize) {
-        /// Headers that are asked for at one time.
-        const AHEAD: usize = 8;
-        /// Shorter packets lie close enough together, and of longer ones each is on pages of its own.
-        const LENGTHS: std::ops::RangeInclusive<usize> = 128..=2_048;
-        /// Bytes of a line of the processor's memory; the headers of a packet take two.
-        const LINE: usize = 64;
-        self.asked = self.at;
-        if LENGTHS.contains(&length) {
-            let byte = |at: usize| self.bytes.get(at).copied().unwrap_or_default();
-            let lines = (1..=AHEAD).map(|n| self.at.saturating_add(n * length));
-            std::hint::black_box(lines.fold(0, |all, at| all ^ byte(at) ^ byte(at.saturating_add(LINE))));
-            self.asked = self.at.saturating_add(AHEAD * length);
-        }
+    fn ask(&mut self) {
+        let before = self.lately.get_mut(self.turn).map_or(self.at, |place| std::mem::replace(place, self.at));
+        self.turn = (self.turn + 1) % AHEAD;
+        self.mapping.ask(self.at + (self.at - before));
     }
 }
 

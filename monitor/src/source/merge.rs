@@ -5,7 +5,7 @@ use super::capture::{Capture, Report};
 use super::feed::Feed;
 use super::opened::Input;
 use super::{BATCH_BYTES, BATCH_PACKETS, BATCHES_IN_FLIGHT, Source, SourceError};
-use crate::model::{PacketBatch, Time};
+use crate::model::{PacketBatch, Time, hull};
 
 /// Packets of [`OpenedInputs`](super::OpenedInputs), merged by time; of equal times the file that was named first comes first. Within a
 /// file the order is the file's own, whatever its times say.
@@ -123,6 +123,7 @@ impl Reading<'_> {
     fn between(&mut self, batch: &mut PacketBatch<'_>) {
         batch.secrets.append(&mut self.capture.between.secrets);
         batch.lost = batch.lost.saturating_add(std::mem::take(&mut self.capture.between.lost));
+        batch.lost_within = hull(batch.lost_within, self.capture.between.lost_within.take());
     }
 
     /// Gives back what the batches before those in flight covered.
@@ -151,6 +152,7 @@ impl<'m> Source<'m> for CaptureSource<'m> {
         batch.arena.clear();
         batch.secrets.clear();
         batch.lost = 0;
+        batch.lost_within = None;
         if !std::mem::replace(&mut self.begun, true) {
             self.begin(batch);
         }

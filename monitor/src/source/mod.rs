@@ -25,9 +25,13 @@ pub mod probe;
 pub mod processes;
 mod step;
 #[cfg(feature = "ebpf")]
+pub mod survey;
+#[cfg(feature = "ebpf")]
 pub mod tap;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "ebpf")]
+pub mod trial;
 
 use std::{fmt, io};
 

@@ -58,8 +58,9 @@ struct Interface {
     snap: u32,
     unit: Unit,
     offset_seconds: i64,
-    /// Drops that its statistics told so far.
+    /// Drops that its statistics told so far, and when they did.
     dropped: u64,
+    told: Time,
 }
 
 /// What one unit of an interface's clock is.
@@ -207,6 +208,7 @@ impl Pcapng {
             unit: Unit::Nanoseconds(1_000),
             offset_seconds: 0,
             dropped: 0,
+            told: Time(0),
         };
         for (code, value) in self.options(block, 16) {
             match code {
@@ -284,10 +286,14 @@ impl Pcapng {
             .filter(|&(code, _)| code == 5 || code == 7)
             .filter_map(|(_, value)| self.order.u64(value, 0))
             .fold(0u64, u64::saturating_add);
+        let stamp = (u64::from(self.order.u32(block, 12)?) << 32) | u64::from(self.order.u32(block, 16)?);
         let interface = self.interfaces.get_mut(id)?;
         let packets = dropped.saturating_sub(interface.dropped);
         interface.dropped = interface.dropped.max(dropped);
-        (packets > 0).then_some(Step::Lost { packets, consumed: block.len() })
+        // Written behind the packets that it counts, whatever its own clock says.
+        let until = interface.time(stamp).max(self.last);
+        let within = (std::mem::replace(&mut interface.told, until).min(until), until);
+        (packets > 0).then_some(Step::Lost { packets, within, consumed: block.len() })
     }
 
     /// The options of a whole block from `at` on: code and value.

@@ -15,8 +15,8 @@ pub(super) enum Step {
     Packet(Head),
     /// Key log text at this offset, of this length, then how many bytes to take.
     Secrets { offset: usize, len: usize, consumed: usize },
-    /// The capturing program lost packets.
-    Lost { packets: u64, consumed: usize },
+    /// The capturing program lost packets, from and until.
+    Lost { packets: u64, within: (Time, Time), consumed: usize },
     /// Bytes that say nothing to us.
     Skip(u64),
     /// Bytes to pass over that deserve a note.

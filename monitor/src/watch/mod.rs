@@ -61,6 +61,9 @@ pub trait Reload {
     /// # Errors
     /// Why everything stays as it is, in one line.
     fn reload(&mut self) -> Result<Changes, String>;
+
+    /// These settings could not be applied, and stay as they were: the next reload tries again.
+    fn refused(&mut self, names: &[&str]);
 }
 
 /// Runs until it is stopped. Gives the counts, the verdict, and what made the source fail, if that ended the run.
@@ -122,9 +125,14 @@ impl Run<'_> {
             for packet in &mut batch.packets {
                 packet.time = self.clock.of_packet(packet.time);
             }
+            batch.lost_within =
+                batch.lost_within.map(|(since, until)| (self.clock.of_packet(since), self.clock.of_packet(until)));
             self.keys();
             self.parts.desk.at(&self.clock);
             self.engine.packets(&mut batch, self.parts.desk);
+            for interest in self.engine.take_interests() {
+                self.parts.source.interest(&interest);
+            }
             if !more {
                 let lag = u64::try_from(self.parts.source.lag().as_nanos()).unwrap_or(u64::MAX);
                 self.engine.settle(Time(before.0.saturating_sub(lag)), self.parts.desk);
@@ -152,11 +160,24 @@ impl Run<'_> {
             }
             None => self.parts.keylogs.reopen(),
         }
+        if let Some(settings) = changes.detect {
+            self.engine.set(settings);
+        }
+        if let Some(Err(error)) = changes.filter.map(|filter| self.parts.source.refilter(&filter)) {
+            self.not_applied(error, Changes::FILTER);
+        }
         match changes.events.map(|targets| self.parts.desk.redirect(&targets)) {
-            Some(Err(error)) => self.reload_error = Some(error),
+            Some(Err(error)) => self.not_applied(error, Changes::EVENTS),
             Some(Ok(())) => {}
             None => self.parts.desk.reopen(),
         }
+    }
+
+    /// A part of a reload failed.
+    fn not_applied(&mut self, error: String, settings: &[&str]) {
+        (self.parts.warn)(&format!("not applied: {error}"));
+        self.parts.reload.refused(settings);
+        self.reload_error = Some(error);
     }
 
     /// Reads on in the key logs, and takes what the probe has.

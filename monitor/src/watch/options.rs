@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::privileges::Capability;
+use crate::detect;
 use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
-use crate::source::live::{PacketSource, Timestamps};
+use crate::source::live::{PacketFilter, PacketSource, Timestamps};
 use crate::source::processes::{Target, Whose};
 
 /// What `h2watch watch` is to do.
@@ -18,6 +19,8 @@ pub struct Options {
     pub capture: CaptureOptions,
     /// Keys are taken from the processes that make them.
     pub probe: Option<ProbeTargets>,
+    /// Whether they are was left open: they may be taken where that works.
+    pub keys_left_open: bool,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
     /// Where metrics and the status page are served; empty: nowhere.
@@ -91,11 +94,27 @@ pub struct CaptureOptions {
 }
 
 impl CaptureOptions {
-    /// What it takes to open the capture, also again.
+    /// Which packets are wanted.
+    #[must_use]
+    pub fn filter(&self) -> PacketFilter {
+        PacketFilter { expression: self.filter.clone(), ports: self.ports.clone() }
+    }
+
+    /// What it takes to open the capture, also again; where the source is left open, the least with which one may do.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
+        self.capabilities_of(match self.source {
+            PacketSource::Auto if cfg!(feature = "pcap") => PacketSource::Pcap,
+            PacketSource::Auto => PacketSource::Tap,
+            named => named,
+        })
+    }
+
+    /// What it takes to open the capture by this source.
+    #[must_use]
+    pub fn capabilities_of(&self, source: PacketSource) -> Vec<Capability> {
         match self.timestamps {
-            _ if self.source.is_tap() => {
+            _ if source == PacketSource::Tap => {
                 vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
             }
             Timestamps::Host => vec![Capability::CAP_NET_RAW],
@@ -108,6 +127,12 @@ impl CaptureOptions {
 }
 
 impl Options {
+    /// What `detect` is set to.
+    #[must_use]
+    pub fn detect(&self) -> detect::Settings {
+        detect::Settings { window: self.window, servers: self.servers.clone() }
+    }
+
     /// What it takes to go on: to open the capture again, and to probe what starts later.
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
@@ -140,6 +165,7 @@ impl Default for Options {
         Self {
             capture: CaptureOptions::default(),
             probe: None,
+            keys_left_open: false,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],
             web_config: None,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
@@ -21,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(2);
 const ALIVE: Duration = Duration::from_secs(10);
 
 /// The answer to a request.
-pub(super) async fn answer<B>(shared: &Shared, loopback: bool, request: &Request<B>) -> Answer {
+pub(super) async fn answer<B: Body>(shared: &Shared, loopback: bool, request: &Request<B>) -> Answer {
     let config = shared.config.as_ref().map(super::config::Live::current);
     let mut answer = match refused(loopback, request) {
         Some(refusal) => refusal,
@@ -49,11 +50,12 @@ pub(super) async fn answer<B>(shared: &Shared, loopback: bool, request: &Request
 }
 
 /// The refusal of a request that nobody should send.
-fn refused<B>(loopback: bool, request: &Request<B>) -> Option<Answer> {
+fn refused<B: Body>(loopback: bool, request: &Request<B>) -> Option<Answer> {
     let headers = request.headers();
     let close = |status, text: &str| Some(plain_with(status, text, header::CONNECTION, "close"));
     let length = headers.get(header::CONTENT_LENGTH);
-    if headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
+    let promised = headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0");
+    if promised || !request.body().is_end_stream() {
         return close(StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here");
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -183,6 +185,8 @@ async fn part_of_api(shared: &Shared, part: api::Part, query: Query<'_>, headers
 mod tests {
     use std::time::Duration;
 
+    use bytes::Bytes;
+    use http_body_util::Full;
     use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
     use hyper::{Request, StatusCode};
 
@@ -213,7 +217,15 @@ mod tests {
     }
 
     fn status(method: &str, header: Option<(&'static str, &'static str)>) -> Option<StatusCode> {
-        let mut request = Request::builder().method(method).uri("/").body(()).unwrap();
+        status_with(method, header, b"")
+    }
+
+    fn status_with(
+        method: &str,
+        header: Option<(&'static str, &'static str)>,
+        body: &'static [u8],
+    ) -> Option<StatusCode> {
+        let mut request = Request::builder().method(method).uri("/").body(Full::new(Bytes::from_static(body))).unwrap();
         if let Some((name, value)) = header {
             request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -228,6 +240,7 @@ mod tests {
         assert_eq!(status("BREW", None), Some(StatusCode::METHOD_NOT_ALLOWED));
         assert_eq!(status("GET", Some(("content-length", "1"))), Some(StatusCode::PAYLOAD_TOO_LARGE));
         assert_eq!(status("GET", Some(("transfer-encoding", "chunked"))), Some(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(status_with("GET", None, b"of HTTP/2, without a length"), Some(StatusCode::PAYLOAD_TOO_LARGE));
         assert_eq!(status("GET", Some(("host", "evil.example"))), Some(StatusCode::MISDIRECTED_REQUEST));
     }
 

@@ -5,15 +5,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::Cache;
+use super::answer::{Answer, Cache};
 use super::auth::Guard;
 use super::config::Live;
 use super::route;
@@ -32,6 +34,19 @@ const HEADER: Duration = Duration::from_secs(20);
 /// Bytes of a header section, and fields in it.
 const HEADER_BYTES: usize = 16 << 10;
 const HEADER_FIELDS: usize = 64;
+
+/// Requests of an HTTP/2 connection that are answered at a time. A browser that shows the page asks for four.
+const STREAMS: u32 = 16;
+
+/// Streams of an HTTP/2 connection that were reset before they were looked at, or because of the client's own mistake: with more the
+/// connection ends (CVE-2023-44487 and CVE-2025-8671).
+const RESETS: usize = 32;
+
+/// Bytes of request bodies that an HTTP/2 client may send: nobody reads them.
+const WINDOW: u32 = 65_535;
+
+/// What waits to be sent on a stream of HTTP/2, copied out of an answer.
+const SEND: usize = 64 << 10;
 
 /// After a failed accept (no more files), so that the processor is not kept busy with it.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -84,12 +99,16 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let tls = shared.config.as_ref().and_then(|live| live.current().tls.clone());
-    let place = &place;
+    let place = Arc::new(place);
+    let client = Client { loopback, shared, place: Arc::clone(&place) };
     let work = async {
-        let Some(tls) = tls else { return http(stream, loopback, &shared, place, stopped).await };
+        let Some(tls) = tls else { return http(stream, client, stopped).await };
         let secured = tokio::time::timeout(HANDSHAKE, secure(stream, TlsAcceptor::from(tls))).await;
         if let Ok(Some(stream)) = secured {
-            http(stream, loopback, &shared, place, stopped).await;
+            match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => http2(stream, client, stopped).await,
+                _ => http(stream, client, stopped).await,
+            }
         }
     };
     tokio::select! {
@@ -112,25 +131,59 @@ async fn secure(mut stream: TcpStream, acceptor: TlsAcceptor) -> Option<tokio_ru
     acceptor.accept(stream).await.ok()
 }
 
-async fn http<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
+/// Who asks on a connection.
+#[derive(Clone, Debug)]
+struct Client {
     loopback: bool,
-    shared: &Shared,
-    place: &Place,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let service = service_fn(async |request| {
-        place.busy();
-        let answer = route::answer(shared, loopback, &request).await;
-        place.quiet();
-        Ok::<_, Infallible>(answer)
-    });
+    shared: Arc<Shared>,
+    place: Arc<Place>,
+}
+
+impl Client {
+    async fn answer(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        self.place.busy();
+        // Also where the client goes away before it has its answer.
+        let _quiet = Quiet(&self.place);
+        Ok(route::answer(&self.shared, self.loopback, &request).await)
+    }
+}
+
+/// An answer is done when this is dropped.
+struct Quiet<'p>(&'p Place);
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.0.quiet();
+    }
+}
+
+async fn http<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Client, mut stopped: watch::Receiver<bool>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADER_FIELDS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service_fn(|request| client.clone().answer(request)));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopped.wait_for(|&stop| stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// HTTP/2. A connection that is idle, or dawdles, ends as every other one does: when it makes room, or has stalled.
+async fn http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Client, mut stopped: watch::Receiver<bool>) {
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(SEND)
+        .serve_connection(TokioIo::new(stream), service_fn(move |request| client.clone().answer(request)));
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -32,9 +32,16 @@ struct Inner {
 
 #[derive(Debug)]
 struct Slot {
-    /// Last change between quiet and busy.
-    changed: Mutex<Instant>,
+    state: Mutex<State>,
     close: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Last change between quiet and busy.
+    changed: Instant,
+    /// Answers that are being worked on: HTTP/2 asks for several at a time.
+    at_work: usize,
 }
 
 /// A place for an open connection; given back when dropped.
@@ -85,7 +92,7 @@ impl Slots {
         }
         let id = inner.next;
         inner.next += 1;
-        let slot = Arc::new(Slot { changed: Mutex::new(now), close: Notify::new() });
+        let slot = Arc::new(Slot { state: Mutex::new(State { changed: now, at_work: 0 }), close: Notify::new() });
         inner.open.insert(id, Arc::clone(&slot));
         inner.quiet.insert((now, id));
         drop(inner);
@@ -113,21 +120,22 @@ impl Slots {
 impl Place {
     /// An answer is being worked on.
     pub(super) fn busy(&self) {
-        self.change(false);
+        self.change(|at_work| at_work.saturating_add(1));
     }
 
-    /// The answer is done; it may still be on its way.
+    /// It is done; it may still be on its way.
     pub(super) fn quiet(&self) {
-        self.change(true);
+        self.change(|at_work| at_work.saturating_sub(1));
     }
 
-    fn change(&self, quiet: bool) {
+    fn change(&self, count: impl FnOnce(usize) -> usize) {
         let now = Instant::now();
         let mut inner = lock(&self.slots.inner);
-        let before = std::mem::replace(&mut *lock(&self.slot.changed), now);
-        inner.quiet.remove(&(before, self.id));
+        let mut state = lock(&self.slot.state);
+        inner.quiet.remove(&(state.changed, self.id));
+        *state = State { changed: now, at_work: count(state.at_work) };
         // One that had to make room stays out.
-        if quiet && inner.open.contains_key(&self.id) {
+        if state.at_work == 0 && inner.open.contains_key(&self.id) {
             inner.quiet.insert((now, self.id));
         }
     }
@@ -136,7 +144,7 @@ impl Place {
     pub(super) async fn over(&self) {
         let stalled = async {
             loop {
-                let at = *lock(&self.slot.changed) + STALLED;
+                let at = lock(&self.slot.state).changed + STALLED;
                 if Instant::now() >= at {
                     return;
                 }
@@ -154,7 +162,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut inner = lock(&self.slots.inner);
         inner.open.remove(&self.id);
-        inner.quiet.remove(&(*lock(&self.slot.changed), self.id));
+        inner.quiet.remove(&(lock(&self.slot.state).changed, self.id));
         drop(inner);
         self.slots.left.notify_one();
     }
@@ -194,6 +202,19 @@ mod tests {
         assert_eq!(slots.open(), 1);
         drop(first);
         assert_eq!(waiting.await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_is_at_work_until_its_last_answer_is_done() {
+        let slots = Slots::new(1);
+        let place = slots.take().await;
+        place.busy();
+        place.busy();
+        place.quiet();
+        assert!(slots.try_take().is_err_and(|wait| wait == GRACE), "nobody is quiet");
+        place.quiet();
+        tokio::time::sleep(GRACE + Duration::from_millis(10)).await;
+        slots.take().await;
     }
 
     #[tokio::test]

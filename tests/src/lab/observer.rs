@@ -99,7 +99,7 @@ impl Watch {
     #[must_use]
     pub fn command(events: &Path, keys: &[PathBuf]) -> Command {
         let mut command = program::command();
-        command.args(["watch", "--interface", INTERFACE, "--format", "none"]);
+        command.args(["watch", "--interface", INTERFACE, "--source", "pcap", "--format", "none"]);
         command.args(["--listen", &LISTEN.to_string()]).arg("--events").arg(events);
         for keys in keys {
             command.arg("--keylog").arg(keys);

@@ -272,7 +272,7 @@ fn apache_and_its_children() {
     if !have("apache_and_its_children", &["apache2", "curl", "openssl"]) {
         return;
     }
-    let server = servers::apache("<Location /secure>\nSSLVerifyClient require\n</Location>");
+    let server = servers::apache(servers::SECURE);
     let caught =
         catch(&server, &format!("for path in /index.html /secure; do {CURL} https://localhost:$PORT$path; done"));
     assert!(caught.agrees().contains("HTTP_1_1_REQUIRED"));

@@ -25,6 +25,9 @@ chmod 755 .; exec apache2 -DFOREGROUND -f \"$PWD/httpd.conf\""
     )
 }
 
+/// What makes Apache refuse `/secure` by HTTP/2: there it cannot ask for a certificate in the middle of a connection.
+pub(crate) const SECURE: &str = "<Location /secure>\nSSLVerifyClient require\n</Location>";
+
 /// nginx. `more`: directives of the server.
 pub(crate) fn nginx(more: &str) -> String {
     format!(

@@ -1,7 +1,7 @@
 //! The tap sees every byte once, and says exactly what it lost.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -138,10 +138,18 @@ fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Linux 6.6 brought it.
+fn has_tcx() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(6))
+}
+
 fn loopback(hook: Hook) {
     let (listener, address) = listen();
     let mut tap = Tap::open(&TapOptions { hook, ..options(&["lo"], address.port()) }).unwrap();
-    assert_eq!(tap.interfaces().unwrap()[0].hook, Some(if hook == Hook::Auto { Hook::Tcx } else { hook }));
+    let expected = if hook == Hook::Auto { if has_tcx() { Hook::Tcx } else { Hook::Clsact } } else { hook };
+    assert_eq!(tap.interfaces().unwrap()[0].hook, Some(expected));
     let (there, back) = (pattern(3_000_000), pattern(5_000_001));
     let port = exchange(listener, address, &there, &back);
     let seen = Seen::read(&mut tap);
@@ -152,7 +160,7 @@ fn loopback(hook: Hook) {
 }
 
 #[test]
-fn loopback_is_seen_once_and_whole_by_tcx() {
+fn loopback_is_seen_once_and_whole() {
     if crate::may_load() {
         loopback(Hook::Auto);
     }
@@ -324,4 +332,115 @@ fn veth_is_seen_once_and_whole() {
         assert_eq!((counts.cut, seen.lost, seen.syns), (0, 0, 2), "{hook:?}");
         assert!(seen.stream(port) == sent && seen.stream(PORT) == sent);
     }
+}
+
+/// A veth pair, removed when dropped.
+struct Pair(&'static str);
+
+impl Pair {
+    fn new(name: &'static str) -> Option<Self> {
+        ip(&format!("link del {name}0"));
+        let made = ip(&format!("link add {name}0 type veth peer name {name}1")) && ip(&format!("link set {name}0 up"));
+        if !made {
+            println!("skipped: cannot make a veth pair");
+        }
+        made.then_some(Self(name))
+    }
+
+    /// The end that the tap is attached to.
+    fn end(&self) -> String {
+        format!("{}0", self.0)
+    }
+
+    /// Filters of the tap at both hooks.
+    fn filters(&self) -> usize {
+        ["ingress", "egress"]
+            .map(|hook| {
+                let output = Command::new("tc").args(["filter", "show", "dev", &self.end(), hook]).output().unwrap();
+                String::from_utf8_lossy(&output.stdout).matches("h2watch_").count()
+            })
+            .iter()
+            .sum()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        ip(&format!("link del {}0", self.0));
+    }
+}
+
+/// Not a test: a monitor that is going to be killed.
+#[test]
+#[ignore = "the monitor of another test"]
+fn hold() {
+    let Ok(interface) = std::env::var("H2WATCH_TEST_HOLD") else { return };
+    let _tap = Tap::open(&TapOptions { hook: Hook::Clsact, ..options(&[&interface], PORT) }).unwrap();
+    println!("attached");
+    loop {
+        thread::park();
+    }
+}
+
+#[test]
+fn what_a_killed_monitor_left_is_removed_by_the_next() {
+    if !crate::may_load() {
+        return;
+    }
+    if Command::new("tc").arg("-Version").output().is_err() {
+        println!("skipped: what_a_killed_monitor_left_is_removed_by_the_next: tc is not installed");
+        return;
+    }
+    let Some(pair) = Pair::new("h2w-kill") else { return };
+    let mut held = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tap::hold", "--include-ignored", "--nocapture"])
+        .env("H2WATCH_TEST_HOLD", pair.end())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(held.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.ends_with("attached")), "it was attached");
+    held.kill().unwrap();
+    held.wait().unwrap();
+    let left = pair.filters();
+    assert!(left > 0, "the kernel keeps a filter whose program was killed");
+    let tap = Tap::open(&TapOptions { hook: Hook::Clsact, ..options(&[&pair.end()], PORT) }).unwrap();
+    assert_eq!(tap.interfaces().unwrap()[0].problem, None);
+    assert_eq!(pair.filters(), left, "its own, and no other");
+    drop(tap);
+    assert_eq!(pair.filters(), 0);
+}
+
+/// A connection from a port that is named.
+fn connect_from(local: SocketAddr, address: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &local).unwrap();
+    connect(&socket, &address).unwrap();
+    TcpStream::from(socket)
+}
+
+#[test]
+fn a_syn_ends_the_snap_length_of_an_earlier_flow() {
+    if !crate::may_load() {
+        return;
+    }
+    let (listener, address) = listen();
+    let local = listen().1;
+    let mut tap = Tap::open(&options(&["lo"], address.port())).unwrap();
+    tap.snap_flow((local, address), 0).unwrap();
+    let sent = pattern(400_000);
+    let mut socket = connect_from(local, address);
+    let (mut other, _) = listener.accept().unwrap();
+    let writer = thread::spawn(move || {
+        socket.write_all(&sent).unwrap();
+        sent
+    });
+    let mut got = vec![0; 400_000];
+    other.read_exact(&mut got).unwrap();
+    assert!(writer.join().unwrap() == got);
+    let seen = Seen::read(&mut tap);
+    let counts = adds_up(&tap, &seen);
+    assert_eq!((seen.missing, counts.bytes_snapped), (0, 0));
+    assert!(seen.stream(local.port()) == got);
 }

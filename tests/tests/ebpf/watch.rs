@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
+use super::servers;
 
 /// Asks until there is an answer, for twenty seconds.
 pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
@@ -20,17 +21,12 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     })
 }
 
-#[test]
-fn a_reset_of_kestrel_is_seen_and_its_retry() {
-    if !have("a_reset_of_kestrel_is_seen_and_its_retry", &["curl", "openssl"]) {
-        return;
-    }
-    let Some(origin) = kestrel() else { return };
+/// Runs a server and the program beside it, has curl ask for a path that HTTP/2 is refused for, and wants the reset, its request, its
+/// process and the retry, which curl makes by itself. Gives the status of the retry.
+fn reset_and_retry(server: &str, path: &str, command_name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
-    let server =
-        format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
-    let server = serve(&server, place, port);
+    let server = serve(server, place, port);
     let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
     let mut command = program::command();
     command.args(["watch", "--source", "tap", "--keys", "probe", "-i", "lo", "--listen", "127.0.0.1:0"]);
@@ -40,23 +36,46 @@ fn a_reset_of_kestrel_is_seen_and_its_retry() {
     let printed = || fs::read_to_string(&said).unwrap_or_default();
     let ready = until(|| printed().contains("metrics and status page").then_some(()));
     assert!(ready.is_some(), "{}", printed());
-    // curl asks again with HTTP/1.1 by itself.
-    let asked =
-        shell(&format!("{CURL} -w '%{{http_code}}' -o /dev/null https://localhost:$PORT/h1only/x"), place, port);
-    let answer = { asked }.output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer.stdout), "200");
+    let ask = format!("{CURL} -w '%{{http_code}}' -o /dev/null https://localhost:$PORT{path}");
+    let answer = shell(&ask, place, port).output().unwrap();
     let of = |event: &str| events(&found).into_iter().find(|one: &Value| one["event"] == event);
     let Some(case) = until(|| of("case")) else { panic!("no case\n{}\n{:#?}", printed(), events(&found)) };
     assert_eq!((case["outcome"].as_str(), case["kind"].as_str()), (Some("retried"), Some("downgrade")), "{case:#}");
     let reset = of("reset").unwrap();
-    assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains("/h1only/x"), "{reset:#}");
+    assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains(path), "{reset:#}");
+    let parent = |pid: &Value| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok())
+    };
     for event in [&case, &reset] {
-        assert_eq!(event["process"]["pid"], server.id(), "whose key it was: {event:#}");
-        assert_eq!(event["process"]["command"], "kestrel-origin", "{event:#}");
+        let process = &event["process"];
+        assert_eq!(process["command"], command_name, "{event:#}");
+        assert!(process["pid"] == server.id() || parent(&process["pid"]) == Some(server.id()), "{event:#}");
     }
     let id = Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     assert_eq!(watch.wait(), Some(0), "{}", printed());
     let summary = of("summary").unwrap();
     assert_eq!(summary["verdict"], "found", "{summary:#}");
+    String::from_utf8_lossy(&answer.stdout).into_owned()
+}
+
+#[test]
+fn a_reset_of_kestrel_is_seen_and_its_retry() {
+    if !have("a_reset_of_kestrel_is_seen_and_its_retry", &["curl", "openssl"]) {
+        return;
+    }
+    let Some(origin) = kestrel() else { return };
+    let server =
+        format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
+    assert_eq!(reset_and_retry(&server, "/h1only/x", "kestrel-origin"), "200");
+}
+
+#[test]
+fn a_reset_of_apache_is_seen_and_its_retry() {
+    if !have("a_reset_of_apache_is_seen_and_its_retry", &["apache2", "curl", "openssl"]) {
+        return;
+    }
+    // curl has no certificate: what it gets in the end is no answer.
+    reset_and_retry(&servers::apache(servers::SECURE), "/secure", "apache2");
 }

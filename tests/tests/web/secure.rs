@@ -15,17 +15,20 @@ use crate::client::{Answer, connect, get, get_with, request, send};
 use crate::fake::{self, Running};
 
 /// A folder with an authority, a server's certificate, and what tests put there.
-struct Folder {
+pub struct Folder {
     top: tempfile::TempDir,
     authority: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
 }
 
+/// A connection over TLS.
+pub type Stream = StreamOwned<ClientConnection, TcpStream>;
+
 /// A client's certificate and key.
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let top = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -56,29 +59,35 @@ impl Folder {
         (vec![certificate.der().clone()], PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
     }
 
-    fn config(&self, text: &str) -> PathBuf {
+    pub fn config(&self, text: &str) -> PathBuf {
         let path = self.top.path().join("web.yml");
         fs::write(&path, text).unwrap();
         path
     }
 
-    /// Asks over TLS; `None`: the handshake or the connection failed.
-    fn ask(&self, address: SocketAddr, pair: Option<Pair>) -> Option<(Answer, Vec<u8>)> {
+    /// Connects over TLS, with these protocols on offer.
+    pub fn connect(&self, address: SocketAddr, pair: Option<Pair>, protocols: &[&[u8]]) -> Stream {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
         let builder = ClientConfig::builder().with_root_certificates(roots);
-        let config = match pair {
+        let mut config = match pair {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
             None => builder.with_no_client_auth(),
         };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
-        let mut stream: StreamOwned<ClientConnection, TcpStream> = StreamOwned::new(session, connect(address));
+        StreamOwned::new(session, connect(address))
+    }
+
+    /// Asks over TLS; `None`: the handshake or the connection failed.
+    fn ask(&self, address: SocketAddr, pair: Option<Pair>) -> Option<(Answer, Vec<u8>)> {
+        let mut stream = self.connect(address, pair, &[]);
         let answer = send(&mut stream, &request("GET", "/-/healthy", "")).ok()?;
         Some((answer, stream.conn.peer_certificates()?.first()?.to_vec()))
     }
 }
 
-const TLS: &str = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n";
+pub const TLS: &str = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n";
 
 #[test]
 fn tls_is_served_and_new_certificates_are_picked_up() {

@@ -476,6 +476,10 @@ impl<'m> Flow<'m> {
         !self.client.queue.is_empty() || !self.server.queue.is_empty()
     }
 
+    pub(super) const fn is_dead(&self) -> bool {
+        matches!((&self.client.phase, &self.server.phase), (Phase::Dead, Phase::Dead))
+    }
+
     pub(super) fn held(&self) -> usize {
         self.client.queue.owned() + self.server.queue.owned()
     }

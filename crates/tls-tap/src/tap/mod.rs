@@ -161,6 +161,12 @@ impl<'m> Tls<'m> {
         self.flow.is_blind()
     }
 
+    /// Neither direction is readable from here on, whatever comes: its bytes need not be given any more.
+    #[must_use]
+    pub const fn is_dead(&self) -> bool {
+        self.flow.is_dead()
+    }
+
     /// Something is held back, and secrets under [`random`](Self::random) may open it.
     #[must_use]
     pub fn waits_for_key(&self) -> bool {

@@ -34,6 +34,7 @@ use super::blind::Blind;
 use super::candidates::{Brief, Candidates};
 use super::connections::{Map, mix};
 use super::identity::Mask;
+use super::losses::Losses;
 use crate::model::{CaseFinding, CaseKind, Edge, Parties, Protocol, Request, Time, Why};
 
 /// How soon after a reset an edge that repeats a request over HTTP/2 does so. HAProxy's repeats came after 0.1 to 2.8 ms; other visitors'
@@ -180,6 +181,7 @@ pub(super) struct Cases {
 pub(super) struct Scene<'a> {
     pub(super) candidates: &'a Candidates,
     pub(super) blind: &'a Blind,
+    pub(super) losses: &'a Losses,
 }
 
 impl Cases {
@@ -198,6 +200,11 @@ impl Cases {
             veiled: Map::default(),
             strangers: Map::default(),
         }
+    }
+
+    /// Cases that open from now on wait this long.
+    pub(super) const fn set_window(&mut self, window: Duration) {
+        self.window = window;
     }
 
     /// Opens a case. Gives its number, and the case that had to be dropped for it.

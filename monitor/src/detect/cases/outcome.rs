@@ -109,6 +109,10 @@ impl Cases {
         {
             return unsure(Why::OtherOrigin);
         }
+        // A retry on a connection of its own may be among what was lost, and then nothing else tells of it.
+        if scene.losses.within(case.loss.time, case.deadline) {
+            return unsure(Why::CaptureLoss);
+        }
         let outcome = if case.loss.responded { Outcome::Truncated } else { Outcome::GivenUp };
         (outcome, Some(Basis::Absence), None)
     }

@@ -104,6 +104,40 @@ fn a_verdict_needs_sight() {
         }),
         Verdict::Found
     );
+    for (lost, said) in [(2, Verdict::Inconclusive(Unsure::Lost)), (1, Verdict::Nothing)] {
+        let told = verdict(&|world| {
+            healthy(world);
+            let stats = world.detector.stats_mut();
+            (stats.packets.packets, stats.input.lost) = (100, lost);
+        });
+        assert_eq!(told, said, "{lost} of 100 packets");
+    }
+}
+
+#[test]
+fn while_the_capture_loses_packets_silence_says_nothing() {
+    let outcome = |from: u64, until: u64, answered: bool| {
+        let mut world = World::new();
+        let on = world.h2("10.0.0.1:1");
+        world.ask(on, 1, &get("/a"));
+        world.refuse(on, 1);
+        let at = |micros: u64| Time((world.now + micros) * 1_000);
+        world.detector.lost(at(from), at(until));
+        if answered {
+            world.wait(3_000);
+            let other = world.http1("10.0.0.1:2");
+            world.ask(other, 1, &get("/a"));
+            world.answer(other, 1, 200);
+        }
+        let cases = world.cases_after(LONG);
+        (cases[0].outcome, cases[0].why)
+    };
+    let lost = (Outcome::Unknown, Some(Why::CaptureLoss));
+    let window = 2_000_000;
+    assert_eq!(outcome(1_000, 2_000, false), lost);
+    assert_eq!(outcome(window - 1_000, window + 9_000, false), lost);
+    assert_eq!(outcome(window + 1, window + 9_000, false), (Outcome::GivenUp, None), "after the window");
+    assert_eq!(outcome(1_000, 2_000, true), (Outcome::Retried, None), "what was seen was seen");
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn full() -> Snapshot {
         received: 1_000,
         dropped_kernel: 3,
         dropped_interface: 1,
+        snapped_bytes: 4,
         reopened: 2,
     };
     let log = KeyLogHealth {

@@ -226,3 +226,36 @@ fn a_shard_that_is_full_of_holes_gives_up_the_oldest() {
     let counts = script.shard.counts();
     assert_eq!((counts.waiting_bytes, counts.reassembly_evicted), (80, 2));
 }
+
+#[test]
+fn payload_that_nobody_reads_may_be_left_out() {
+    let mut script = script();
+    let interests = |script: &mut Script| -> Vec<bool> {
+        script.shard.samples().interests.iter().map(|interest| interest.payload).collect()
+    };
+    script.open();
+    script.server(b"SSH-2.0-OpenSSH_9\r\n");
+    script.client(b"SSH-2.0-OpenSSH_9\r\n");
+    assert_eq!(interests(&mut script), [false]);
+    script.told();
+    // Its packets still say how much there was.
+    let (client, server) = (script.client, script.server);
+    script.send_cut(true, client, server, ACK, b"", 1_000);
+    script.client = client.wrapping_add(1_000);
+    script.server(b"seen whole");
+    assert_eq!(interests(&mut script), [false; 0], "said once");
+    script.close();
+    assert_eq!(script.told(), ["closed Fin(Server) 1048 1048"]);
+}
+
+#[test]
+fn payload_that_is_read_is_asked_for_when_it_is_cut() {
+    let mut script = script();
+    script.open();
+    script.client(REQUEST);
+    assert!(script.shard.samples().interests.is_empty());
+    let (client, server) = (script.client, script.server);
+    script.send_cut(true, client, server, ACK, b"", 10);
+    assert!(script.shard.samples().interests.iter().all(|interest| interest.payload));
+    assert!(script.told().contains(&"gap Client 10 truncated".to_owned()));
+}

@@ -35,6 +35,11 @@ impl Script {
 
     /// The client is the high end: its port is the higher one.
     pub(super) fn send(&mut self, client: bool, seq: u32, ack: u32, flags: u8, bytes: &[u8]) {
+        self.send_cut(client, seq, ack, flags, bytes, 0);
+    }
+
+    /// Of the payload, `missing` bytes more were cut off.
+    pub(super) fn send_cut(&mut self, client: bool, seq: u32, ack: u32, flags: u8, bytes: &[u8], missing: u32) {
         let key = FlowKey { low: (0xffff_0a00_0001, 80), high: (0xffff_0a00_0002, self.port), tunnel: 0 };
         self.ordinal += 1;
         self.now.0 += 100_000;
@@ -48,7 +53,7 @@ impl Script {
             ack,
             flags: TcpFlags(flags),
             payload: Bytes::Arena { start: 0, len: u32::try_from(bytes.len()).unwrap() },
-            missing: 0,
+            missing,
         };
         self.shard.segment(&segment, bytes, &mut self.out);
     }

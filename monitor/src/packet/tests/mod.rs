@@ -21,7 +21,7 @@ pub(super) struct Seen {
 }
 
 pub(super) fn packet(link: u16, at: u64, bytes: &[u8]) -> Packet<'_> {
-    Packet { time: Time(at), link, data: Bytes::Lasting(bytes), wire_len: bytes.len() as u32 }
+    Packet { time: Time(at), link, data: Bytes::Lasting(bytes), wire_len: bytes.len() as u32, shortened: false }
 }
 
 /// Decodes packets twice, mapped and in an arena, which must not differ.

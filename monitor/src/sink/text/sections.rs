@@ -81,6 +81,9 @@ fn doubt(why: Why) -> &'static str {
         Why::OtherOrigin => "a CDN may have asked another origin; its own log knows",
         Why::RequestUnseen => "the request itself could not be read, so its retry cannot be told",
         Why::Cap => "too many cases at once, some were dropped",
+        Why::CaptureLoss => {
+            "the capture lost packets in the meantime, perhaps those of the retry; give it a larger buffer"
+        }
     }
 }
 

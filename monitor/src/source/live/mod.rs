@@ -4,33 +4,21 @@
 pub mod pcap;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::SourceError;
-use crate::model::{PacketBatch, Process, SecretName};
+use crate::model::{Interest, PacketBatch, Process, SecretName, Time};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PacketSource {
-    /// libpcap where the build has it, the tap where not.
+    /// The tap where it works, libpcap where not.
     #[default]
     Auto,
     /// libpcap.
     Pcap,
     /// Programs at the kernel's traffic control hooks.
     Tap,
-}
-
-impl PacketSource {
-    /// It is the tap, in this build.
-    #[must_use]
-    pub const fn is_tap(self) -> bool {
-        match self {
-            Self::Auto => !cfg!(feature = "pcap"),
-            Self::Pcap => false,
-            Self::Tap => true,
-        }
-    }
 }
 
 /// Which clock stamps the packets of an interface.
@@ -45,11 +33,23 @@ pub enum Timestamps {
     AdapterUnsynced,
 }
 
+/// Which packets are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PacketFilter {
+    /// An expression in libpcap's language; without one, everything that may carry TCP. For libpcap alone.
+    pub expression: Option<String>,
+    /// TCP ports, at either end; empty: all. For the tap alone.
+    pub ports: Vec<u16>,
+}
+
 /// Yields packets as they are captured. One live source may read several interfaces.
 pub trait LiveSource {
     /// Clears `batch`, waits up to `wait` for packets, and fills it with those that are there, in time order, within
     /// [`BATCH_PACKETS`](super::BATCH_PACKETS) and [`BATCH_BYTES`](super::BATCH_BYTES). `Ok(false)`: every packet that was captured
     /// [`lag`](Self::lag) before the call has been given. `Ok(true)`: there may be more at once.
+    ///
+    /// What was lost up to the call is told with it, in `lost` and `lost_within`, before the packets that came later; also what is
+    /// missed while an interface that was asked for is not there.
     ///
     /// An interface that goes away is no error: its health says so, and it is opened again when it is back.
     ///
@@ -62,8 +62,28 @@ pub trait LiveSource {
         Duration::ZERO
     }
 
+    /// Takes other packets from now on.
+    ///
+    /// # Errors
+    /// Why that cannot be, in one line; then everything stays as it is.
+    fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
+        let _ = filter;
+        Err("this source takes no filter".to_owned())
+    }
+
+    /// Whether a flow's payload is read from here on: what nobody reads need not be copied.
+    fn interest(&mut self, interest: &Interest) {
+        let _ = interest;
+    }
+
     /// How each interface does.
     fn health(&mut self) -> Vec<InterfaceHealth>;
+}
+
+/// The system's time, which stamps packets.
+pub(crate) fn wall() -> Time {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Gives keys from the processes that make them.
@@ -116,6 +136,8 @@ pub struct InterfaceHealth {
     pub dropped_kernel: u64,
     /// Packets that the interface or its driver lost.
     pub dropped_interface: u64,
+    /// Bytes of packets that a snap length left out, the source's or that of a flow that nobody reads, where the source counts them.
+    pub snapped_bytes: u64,
     /// Times it was opened again.
     pub reopened: u64,
 }

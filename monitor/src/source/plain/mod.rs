@@ -387,6 +387,7 @@ impl LiveSource for Plain {
             received: counts.taken,
             dropped_kernel: counts.lost_full + counts.lost_unread,
             dropped_interface: 0,
+            snapped_bytes: 0,
             reopened: 0,
         }]
     }

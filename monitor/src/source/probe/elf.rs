@@ -25,7 +25,7 @@ pub(super) const GO: &[u8] = b"crypto/tls.(*Config).writeKeyLog";
 const MAX_TABLE: u64 = 256 << 20;
 
 /// The probed functions of a file, and their offsets in it. Files that are not ELF have none.
-pub(super) fn functions(file: &File) -> Vec<(Function, u64)> {
+pub(in crate::source) fn functions(file: &File) -> Vec<(Function, u64)> {
     if !is_likely(file) {
         return Vec::new();
     }

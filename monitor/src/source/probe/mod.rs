@@ -20,6 +20,7 @@ use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
+pub(in crate::source) use elf::functions;
 
 use super::SourceError;
 use super::live::ProbedSecret;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapError};
+use aya::maps::{Array, HashMap, MapData, MapError};
 use probe_abi::tap::{Config, config};
 
 use crate::source::SourceError;
@@ -29,11 +29,7 @@ impl Filter {
     /// Writes the filter into the kernel's maps, before anything is attached.
     pub(super) fn install(&self, ebpf: &mut Ebpf, snap: u32, wake: u32) -> Result<Config, SourceError> {
         let map = |error: MapError| failed("write the filter", error);
-        let mut ports: HashMap<_, u16, u8> =
-            ebpf.map_mut("TAP_PORTS").ok_or_else(|| lacks("TAP_PORTS"))?.try_into().map_err(map)?;
-        for port in &self.ports {
-            ports.insert(port, 1, 0).map_err(map)?;
-        }
+        with_ports(ebpf, |ports| self.ports.iter().try_for_each(|port| ports.insert(port, 1, 0)))?;
         let mut addresses: LpmTrie<_, [u8; 16], u8> =
             ebpf.map_mut("TAP_ADDRESSES").ok_or_else(|| lacks("TAP_ADDRESSES"))?.try_into().map_err(map)?;
         for (address, prefix) in &self.addresses {
@@ -49,6 +45,34 @@ impl Filter {
         configure(ebpf, words)?;
         Ok(words)
     }
+
+    /// Wants other ports from now on. What both want never stops coming.
+    pub(super) fn change_ports(
+        &mut self,
+        ebpf: &mut Ebpf,
+        words: &mut Config,
+        ports: &[u16],
+    ) -> Result<(), SourceError> {
+        let wanted = Self { ports: ports.to_vec(), addresses: std::mem::take(&mut self.addresses) };
+        let before = std::mem::replace(self, wanted);
+        with_ports(ebpf, |map| ports.iter().try_for_each(|port| map.insert(port, 1, 0)))?;
+        if let Some(flags) = words.get_mut(config::FLAGS) {
+            *flags = (*flags & !config::PORTS) | (self.flags() & config::PORTS);
+        }
+        configure(ebpf, *words)?;
+        let gone = before.ports.iter().filter(|port| !ports.contains(port));
+        with_ports(ebpf, |map| gone.clone().try_for_each(|port| map.remove(port)))
+    }
+}
+
+/// Does something with the table of ports.
+fn with_ports(
+    ebpf: &mut Ebpf,
+    work: impl FnOnce(&mut HashMap<&mut MapData, u16, u8>) -> Result<(), MapError>,
+) -> Result<(), SourceError> {
+    let map = |error: MapError| failed("write the filter", error);
+    let mut ports = ebpf.map_mut("TAP_PORTS").ok_or_else(|| lacks("TAP_PORTS"))?.try_into().map_err(map)?;
+    work(&mut ports).map_err(map)
 }
 
 /// Writes what steers the tap.

@@ -20,10 +20,10 @@ pub use attach::Hook;
 pub use filter::Filter;
 
 use super::clock::Clock;
-use super::live::{InterfaceHealth, LiveSource};
+use super::live::{InterfaceHealth, LiveSource, PacketFilter, wall};
 use super::object::{self, Sizes, failed, lacks};
 use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
-use crate::model::PacketBatch;
+use crate::model::{FlowKey, Interest, PacketBatch, Time, hull};
 use attach::Attached;
 use interface::Interface;
 use parts::Parts;
@@ -115,6 +115,8 @@ struct Watched {
     name: String,
     at: Option<(u32, Attached)>,
     problem: Option<String>,
+    /// Nobody sees its packets.
+    missed: bool,
     /// Counted on earlier interfaces of this name.
     before: TapCounts,
     /// Times the tap was attached.
@@ -126,6 +128,7 @@ pub struct Tap {
     watched: Vec<Watched>,
     any: bool,
     hook: Hook,
+    filter: Filter,
     config: Config,
     ring: RingBuf<MapData>,
     counters: PerCpuHashMap<MapData, u32, Counters>,
@@ -133,14 +136,13 @@ pub struct Tap {
     ebpf: Ebpf,
     parts: Parts,
     told_lost: u64,
+    /// Until when nothing is missing but what was told (the system's clock).
+    whole: Time,
     next_look: Instant,
-    next_count: Instant,
 }
 
 /// How often interfaces that come and go are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often losses are asked for while packets keep coming.
-const COUNT: Duration = Duration::from_millis(100);
 /// Longest wait without a look into the ring buffer: the kernel wakes the reader only for much.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -172,6 +174,7 @@ impl Tap {
             watched: named.map(|name| Watched::new(name)).collect(),
             any,
             hook: options.hook,
+            filter: options.filter.clone(),
             config,
             ring,
             counters,
@@ -179,8 +182,8 @@ impl Tap {
             ebpf,
             parts: Parts::default(),
             told_lost: 0,
+            whole: wall(),
             next_look: now,
-            next_count: now,
         };
         tap.look()?;
         if tap.watched.iter().all(|watched| watched.at.is_none()) {
@@ -201,15 +204,21 @@ impl Tap {
         batch.arena.clear();
         batch.secrets.clear();
         batch.lost = 0;
+        batch.lost_within = None;
         let deadline = Instant::now() + wait;
         loop {
             let clock = Clock::read();
             let emptied = self.drain(batch, clock);
             let now = Instant::now();
-            if emptied || now >= self.next_count {
-                self.next_count = now + COUNT;
-                let lost = self.total()?.lost();
-                batch.lost += lost.saturating_sub(std::mem::replace(&mut self.told_lost, lost));
+            // In every round: before anything is decided by packets or by the clock, it is known what is missing until then.
+            let counted = wall();
+            let lost = self.total()?.lost();
+            let new = lost.saturating_sub(std::mem::replace(&mut self.told_lost, lost));
+            batch.lost += new;
+            if new > 0 || (!self.any && self.watched.iter().any(|watched| watched.missed)) {
+                batch.lost_within = hull(batch.lost_within, Some((self.whole.min(counted), counted)));
+            } else {
+                self.whole = counted;
             }
             if now >= self.next_look {
                 self.next_look = now + LOOK;
@@ -279,7 +288,9 @@ impl Tap {
 
     fn attach(&mut self, place: usize, now: Option<&Interface>, wanted: &[Interface]) -> Result<(), SourceError> {
         let Some(watched) = self.watched.get_mut(place) else { return Ok(()) };
+        watched.missed = false;
         let Some(interface) = now else {
+            watched.missed = true;
             watched.problem = Some(format!("{}: no such interface", watched.name));
             return Ok(());
         };
@@ -299,7 +310,10 @@ impl Tap {
                 watched.opened += 1;
                 watched.at = Some((interface.index, attached));
             }
-            Err(error) => watched.problem = Some(error.to_string()),
+            Err(error) => {
+                watched.problem = Some(error.to_string());
+                watched.missed = true;
+            }
         }
         Ok(())
     }
@@ -336,8 +350,8 @@ impl Tap {
         Ok(total)
     }
 
-    /// From now on, takes only so many bytes of TCP payload of each packet of a flow, in both directions. The packets stay visible: what
-    /// is not copied counts as cut off by a snap length. For flows that nobody will read: dark ones, and those that are not HTTP/2.
+    /// From now on, takes only so many bytes of TCP payload of each packet of a flow, in both directions, until a SYN begins another one.
+    /// The packets stay visible, and say that they were cut short on purpose.
     ///
     /// # Errors
     /// When the kernel's tables cannot be written.
@@ -358,6 +372,9 @@ impl Tap {
 
     /// Takes whole packets of a flow again.
     pub fn unsnap_flow(&mut self, ends: (SocketAddr, SocketAddr)) {
+        if self.config.get(config::FLAGS).is_none_or(|flags| flags & config::FLOWS == 0) {
+            return;
+        }
         let (a, b) = (end(ends.0), end(ends.1));
         for name in [flow_name(a, b), flow_name(b, a)] {
             // The kernel may have dropped it already: the table keeps those used last.
@@ -371,6 +388,29 @@ impl LiveSource for Tap {
         self.next(batch, wait)
     }
 
+    fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
+        if filter.expression.is_some() {
+            return Err("the tap does not speak libpcap's filter language: use port instead of filter".to_owned());
+        }
+        let Self { filter: wanted, ebpf, config, .. } = self;
+        wanted.change_ports(ebpf, config, &filter.ports).map_err(|error| error.to_string())
+    }
+
+    fn interest(&mut self, interest: &Interest) {
+        let FlowKey { low, high, tunnel } = interest.key;
+        // What a tunnel carries has no name in the kernel.
+        if tunnel != 0 {
+            return;
+        }
+        let ends = (FlowKey::address(low), FlowKey::address(high));
+        if interest.payload {
+            self.unsnap_flow(ends);
+        } else {
+            // Where the table cannot be written, the flow is copied whole, as before.
+            let _ = self.snap_flow(ends, 0);
+        }
+    }
+
     fn health(&mut self) -> Vec<InterfaceHealth> {
         let health = |watched: &Watched| {
             let counts = self.counts(watched).unwrap_or(watched.before);
@@ -382,6 +422,7 @@ impl LiveSource for Tap {
                 received: counts.seen.saturating_sub(counts.filtered),
                 dropped_kernel: counts.lost(),
                 dropped_interface: 0,
+                snapped_bytes: counts.bytes_snapped,
                 reopened: watched.opened.saturating_sub(1),
             }
         };
@@ -391,7 +432,7 @@ impl LiveSource for Tap {
 
 impl Watched {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), at: None, problem: None, before: TapCounts::default(), opened: 0 }
+        Self { name: name.to_owned(), at: None, problem: None, missed: false, before: TapCounts::default(), opened: 0 }
     }
 }
 

@@ -78,6 +78,7 @@ fn add(header: &PartHeader, bytes: &[u8], time: Time, batch: &mut PacketBatch<'s
         link: if header.link == ETHERNET { LINK_ETHERNET } else { LINK_RAW },
         data: Bytes::Arena { start, len },
         wire_len: header.wire_len,
+        shortened: header.shortened != 0,
     });
 }
 

@@ -1,5 +1,6 @@
 use super::build::{self, Endian, block, enhanced, interface, options, pcap, section, small_pcapng};
 use super::{both, drain, fresh, piped, settled};
+use crate::model::Time;
 use crate::source::OpenedInputs;
 
 const ORDERS: [Endian; 2] = [Endian::Little, Endian::Big];
@@ -100,11 +101,13 @@ fn reads_simple_and_obsolete_packets() {
 fn statistics_tell_of_lost_packets_once() {
     let order = Endian::Little;
     let told = |id: u32, drops: u64| {
-        block(order, 5, &[&order.u32(id)[..], &[0; 8], &options(order, &[(5, &order.u64(drops))])].concat())
+        let stamp = [order.u32(0), order.u32(7_000)].concat();
+        block(order, 5, &[&order.u32(id)[..], &stamp, &options(order, &[(5, &order.u64(drops))])].concat())
     };
     let interfaces = [section(order), interface(order, 1, 0, &[]), interface(order, 1, 0, &[])].concat();
     let file = [interfaces, told(0, 5), told(1, 2), told(0, 5), told(0, 9), told(7, 1)].concat();
-    assert_eq!(both(&file).lost, 11);
+    let seen = both(&file);
+    assert_eq!((seen.lost, seen.lost_within), (11, Some((Time(0), Time(7_000_000)))));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{OpenedInputs, Source};
-use crate::model::{Bytes, PacketBatch};
+use crate::model::{Bytes, PacketBatch, Time, hull};
 
 /// Everything that a run over some inputs gave.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) struct Seen {
     pub(super) batches: Vec<usize>,
     pub(super) secrets: Vec<Vec<u8>>,
     pub(super) lost: u64,
+    pub(super) lost_within: Option<(Time, Time)>,
     pub(super) notes: Vec<String>,
     pub(super) unreadable: bool,
     /// All packets were borrowed from a mapping.
@@ -43,6 +44,7 @@ pub(super) fn drain(inputs: &OpenedInputs) -> Seen {
         }
         seen.secrets.append(&mut batch.secrets);
         seen.lost += batch.lost;
+        seen.lost_within = hull(seen.lost_within, batch.lost_within);
         if !more {
             assert!(batch.packets.is_empty());
             break;

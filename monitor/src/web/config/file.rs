@@ -44,7 +44,7 @@ pub(super) struct Tls {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Http {
-    http2: Option<Spanned<bool>>,
+    http2: Option<bool>,
     headers: Option<BTreeMap<String, Spanned<String>>>,
 }
 
@@ -90,18 +90,13 @@ pub(super) fn read(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path).map_err(fail)?;
     let file = parse(&text, &source)?;
     let http = file.http_server_config.unwrap_or_default();
-    let mut notes = Vec::new();
-    if let Some(http2) = http.http2.filter(|http2| http2.value) {
-        notes
-            .push(source.at(http2.referenced, "http2: this port speaks HTTP/1.1 only, which every client also speaks"));
-    }
-    let tls = file.tls_server_config.map(|tls| tls::server(&tls, &mut source)).transpose()?.flatten();
+    let http2 = http.http2.unwrap_or(true);
+    let tls = file.tls_server_config.map(|tls| tls::server(&tls, http2, &mut source)).transpose()?.flatten();
     Ok(Settings {
         tls,
         users: users(file.basic_auth_users.unwrap_or_default(), &source)?,
         headers: headers(http.headers.unwrap_or_default(), &source)?,
         files: source.files,
-        notes,
     })
 }
 

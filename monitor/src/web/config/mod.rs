@@ -25,8 +25,6 @@ pub(super) struct Settings {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// Every file that it was read from.
     files: Vec<PathBuf>,
-    /// What was passed over, one line each.
-    notes: Vec<String>,
 }
 
 /// The configuration as the files have it now: they are read again when they change. Where they cannot be used any more, what was read
@@ -65,7 +63,6 @@ impl Live {
     /// What is wrong, with file and line.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let settings = file::read(path)?;
-        settings.notes.iter().for_each(|note| warn(note));
         let state = State { seen: stamps(&settings.files), settings: Arc::new(settings), error: None };
         Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
     }
@@ -78,7 +75,6 @@ impl Live {
             state.seen = now;
             match file::read(&self.path) {
                 Ok(settings) => {
-                    settings.notes.iter().for_each(|note| warn(note));
                     state.seen = stamps(&settings.files);
                     state.settings = Arc::new(settings);
                     state.error = None;

@@ -37,7 +37,6 @@ fn all_that_is_known_is_read() {
     assert!(settings.tls.is_some() && settings.users.contains_key("alice"));
     assert_eq!(settings.headers.len(), 1);
     assert_eq!(settings.files.len(), 4);
-    assert!(settings.notes.is_empty());
 }
 
 #[test]
@@ -52,12 +51,15 @@ fn nothing_asked_is_nothing_done() {
 }
 
 #[test]
-fn http2_is_noted() {
+fn http2_is_offered_unless_it_is_turned_off() {
     let folder = folder();
     let path = folder.path().join("web.yml");
-    fs::write(&path, "http_server_config:\n  http2: true\n").unwrap();
-    let notes = read(&path).unwrap().notes;
-    assert!(notes.len() == 1 && notes[0].contains("web.yml:2: http2: "), "{notes:?}");
+    for (text, offered) in [("", true), ("  http2: true\n", true), ("  http2: false\n", false)] {
+        fs::write(&path, format!("{TLS}http_server_config:\n{text}")).unwrap();
+        let protocols = read(&path).unwrap().tls.unwrap().alpn_protocols.clone();
+        assert_eq!(protocols.contains(&b"h2".to_vec()), offered, "{text}");
+        assert!(protocols.contains(&b"http/1.1".to_vec()));
+    }
 }
 
 #[test]

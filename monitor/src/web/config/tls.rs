@@ -30,8 +30,8 @@ const SUITES: [(&str, CipherSuite); 9] = [
 const CURVES: [(&str, NamedGroup); 3] =
     [("CurveP256", NamedGroup::secp256r1), ("CurveP384", NamedGroup::secp384r1), ("X25519", NamedGroup::X25519)];
 
-/// The server side of TLS; `None` where the section asks for none.
-pub(super) fn server(given: &Tls, source: &mut Source<'_>) -> Result<Option<Arc<ServerConfig>>, String> {
+/// The server side of TLS, with HTTP/2 where that is wanted; `None` where the section asks for none.
+pub(super) fn server(given: &Tls, http2: bool, source: &mut Source<'_>) -> Result<Option<Arc<ServerConfig>>, String> {
     let set = |text: &Option<Spanned<String>>| text.as_ref().is_some_and(|text| !text.value.is_empty());
     if ![&given.cert_file, &given.key_file, &given.client_auth_type, &given.client_ca_file].into_iter().any(set) {
         return Ok(None);
@@ -76,7 +76,8 @@ pub(super) fn server(given: &Tls, source: &mut Source<'_>) -> Result<Option<Arc<
         .with_single_cert(chain, key)
         .map_err(|error| source.at(cert_file.referenced, &format!("certificate and key do not fit: {error}")))?;
     config.ignore_client_order = given.prefer_server_cipher_suites.unwrap_or(true);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Some(Arc::new(config)))
 }
 

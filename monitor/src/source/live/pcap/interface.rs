@@ -8,8 +8,8 @@ use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use pcap::{Active, Capture, Inactive, Precision, TimestampType};
 
 use super::{RETIRE, Settings, is_full};
-use crate::model::{Bytes, Packet, PacketBatch, Time, link_supported};
-use crate::source::live::{InterfaceHealth, Timestamps};
+use crate::model::{Bytes, Packet, PacketBatch, Time, hull, link_supported};
+use crate::source::live::{InterfaceHealth, Timestamps, wall};
 
 /// The name of all interfaces together.
 pub(super) const ANY: &str = "any";
@@ -56,6 +56,8 @@ pub(super) struct Interface {
     health: InterfaceHealth,
     /// Lost since it was last asked.
     lost: u64,
+    /// Until when nothing is missing but what was told (the system's clock).
+    whole: Time,
     /// Opening is not tried before.
     retry: Instant,
 }
@@ -68,6 +70,7 @@ impl Interface {
             opened: Some(opened),
             health: InterfaceHealth { name: name.to_owned(), kind: "pcap", up: true, ..InterfaceHealth::default() },
             lost: 0,
+            whole: wall(),
             retry: now,
         })
     }
@@ -102,13 +105,13 @@ impl Interface {
                 link: opened.link,
                 data: Bytes::Arena { start, len: packet.header.caplen },
                 wire_len: packet.header.len,
+                shortened: false,
             });
         }
     }
 
     /// Sees whether the interface is still the one that was opened, and opens it again where it is not.
     pub(super) fn look(&mut self, now: Instant) {
-        self.count();
         let name = self.health.name.as_str();
         match (&self.opened, index(name)) {
             (Some(_), None) => self.close(format!("{name} is gone")),
@@ -119,6 +122,15 @@ impl Interface {
             (None, Some(_)) if now >= self.retry => self.reopen(now),
             (Some(_), Some(_)) | (None, _) => {}
         }
+    }
+
+    /// Takes other packets from now on, also when it is opened again.
+    pub(super) fn refilter(&mut self, settings: &Arc<Settings>) -> Result<(), String> {
+        if let Some(opened) = &mut self.opened {
+            opened.filter(&self.health.name, settings)?;
+        }
+        self.settings = Arc::clone(settings);
+        Ok(())
     }
 
     /// Hears what the system says of the interface of this name.
@@ -171,9 +183,17 @@ impl Interface {
         self.lost = self.lost.saturating_add(kernel).saturating_add(interface);
     }
 
-    /// What was lost since the last call.
-    pub(super) const fn take_lost(&mut self) -> u64 {
-        std::mem::replace(&mut self.lost, 0)
+    /// Tells the batch what was lost since the last call, and when. While nothing is read, everything is missed.
+    pub(super) fn tell_lost(&mut self, batch: &mut PacketBatch<'static>, now: Time) {
+        self.count();
+        let lost = std::mem::replace(&mut self.lost, 0);
+        batch.lost = batch.lost.saturating_add(lost);
+        if lost > 0 || self.opened.is_none() {
+            batch.lost_within = hull(batch.lost_within, Some((self.whole.min(now), now)));
+        }
+        if self.opened.is_some() {
+            self.whole = now;
+        }
     }
 
     pub(super) fn health(&mut self) -> InterfaceHealth {
@@ -184,32 +204,31 @@ impl Interface {
 
 impl Opened {
     fn open(name: &str, settings: &Settings) -> Result<Self, String> {
-        let failed = |error: &pcap::Error| format!("cannot capture on {name}: {}", plain(error));
         // Before the opening: when it is replaced in between, the next look sees another number.
         let index = index(name).ok_or_else(|| format!("cannot capture on {name}: there is no such interface"))?;
-        let capture = Capture::from_device(name).map_err(|error| failed(&error))?;
-        let capture = settings.apply(capture, name)?.open().map_err(|error| failed(&error))?;
-        let mut capture = capture.setnonblock().map_err(|error| failed(&error))?;
+        let capture = Capture::from_device(name).map_err(|error| failed(name, &error))?;
+        let capture = settings.apply(capture, name)?.open().map_err(|error| failed(name, &error))?;
+        let capture = capture.setnonblock().map_err(|error| failed(name, &error))?;
         let link = capture.get_datalink();
         let number = u16::try_from(link.0).ok().filter(|&number| link_supported(number));
         let Some(number) = number else {
             let kind = link.get_name().unwrap_or_else(|_| "unknown".to_owned());
             return Err(format!("cannot capture on {name}: its link type {kind} ({}) is not decoded", link.0));
         };
-        match &settings.filter {
-            Some(filter) => capture
-                .filter(filter, true)
-                .map_err(|error| format!("the filter \"{filter}\" is not valid on {name}: {}", plain(&error)))?,
-            None => {
-                let [first, second] = EVERYTHING;
-                capture
-                    .filter(first, true)
-                    .or_else(|_| capture.filter(second, true))
-                    .map_err(|error| failed(&error))?;
-            }
-        }
         let (dropped, dropped_interface) = (Rising::default(), Rising::default());
-        Ok(Self { capture, link: number, index, dropped, dropped_interface })
+        let mut this = Self { capture, link: number, index, dropped, dropped_interface };
+        this.filter(name, settings)?;
+        Ok(this)
+    }
+
+    fn filter(&mut self, name: &str, settings: &Settings) -> Result<(), String> {
+        let Some(filter) = &settings.filter else {
+            let [first, second] = EVERYTHING;
+            let set = self.capture.filter(first, true).or_else(|_| self.capture.filter(second, true));
+            return set.map_err(|error| failed(name, &error));
+        };
+        let set = self.capture.filter(filter, true);
+        set.map_err(|error| format!("the filter \"{filter}\" is not valid on {name}: {}", plain(&error)))
     }
 }
 
@@ -234,6 +253,10 @@ impl Settings {
         }
         Ok(capture.tstamp_type(stamp))
     }
+}
+
+fn failed(name: &str, error: &pcap::Error) -> String {
+    format!("cannot capture on {name}: {}", plain(error))
 }
 
 /// The kernel's number of an interface.

@@ -11,12 +11,12 @@ mod tests;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::ifaddrs::getifaddrs;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{InterfaceHealth, LiveSource, Timestamps};
+use super::{InterfaceHealth, LiveSource, PacketFilter, Timestamps, wall};
 use crate::model::{Bytes, Packet, PacketBatch};
 use crate::source::{BATCH_BYTES, BATCH_PACKETS, SourceError};
 use interface::Interface;
@@ -59,6 +59,7 @@ pub struct Settings {
 /// Interfaces read by libpcap.
 pub struct PcapSource {
     interfaces: Vec<Interface>,
+    settings: Arc<Settings>,
     immediate: bool,
     /// Which interface is read first; each in turn, so that none starves.
     first: usize,
@@ -93,6 +94,7 @@ impl PcapSource {
         }
         let mut this = Self {
             interfaces,
+            settings,
             immediate,
             first: 0,
             calm: false,
@@ -129,18 +131,13 @@ impl PcapSource {
         let _ = poll(&mut open, PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO));
     }
 
-    /// Looks after the interfaces: counts, and whether they are there. Gives what was lost since the last look.
-    fn look(&mut self, now: Instant) -> u64 {
+    /// Looks after the interfaces: are they there, are they the same, are they up.
+    fn look(&mut self, now: Instant) {
         self.looked = now;
-        let lost = self.interfaces.iter_mut().map(|interface| {
-            interface.look(now);
-            interface.take_lost()
-        });
-        let lost = lost.fold(0, u64::saturating_add);
+        self.interfaces.iter_mut().for_each(|interface| interface.look(now));
         if now.duration_since(self.listed) >= LIST {
             self.list(now);
         }
-        lost
     }
 
     /// Sees which interfaces are up.
@@ -162,8 +159,7 @@ impl PcapSource {
         if self.interfaces.len() < 2 || full {
             return;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let now = wall().0;
         // What seems to come from the future was stamped by another clock, or before this one was set back: it is not held.
         let young =
             |packet: &Packet<'_>| now.checked_sub(packet.time.0).is_some_and(|age| u128::from(age) < LAG.as_nanos());
@@ -184,6 +180,7 @@ impl LiveSource for PcapSource {
         batch.arena.clear();
         batch.secrets.clear();
         batch.lost = 0;
+        batch.lost_within = None;
         self.pace();
         self.wait(wait);
         std::mem::swap(&mut batch.packets, &mut self.held.packets);
@@ -203,8 +200,11 @@ impl LiveSource for PcapSource {
         self.merge(batch, full);
         let now = Instant::now();
         if now.duration_since(self.looked) >= LOOK {
-            batch.lost = self.look(now);
+            self.look(now);
         }
+        // In every round: before anything is decided by packets or by the clock, it is known what is missing until then.
+        let until = wall();
+        self.interfaces.iter_mut().for_each(|interface| interface.tell_lost(batch, until));
         self.returned = now;
         Ok(full)
     }
@@ -216,6 +216,18 @@ impl LiveSource for PcapSource {
             (false, false) | (true, true) => LAG,
             (false, true) => LAG + PACE,
         }
+    }
+
+    fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
+        let settings = Arc::new(Settings { filter: filter.expression.clone(), ..Settings::clone(&self.settings) });
+        let refilter = |interface: &mut Interface| interface.refilter(&settings);
+        if let Err(error) = self.interfaces.iter_mut().try_for_each(refilter) {
+            // It was valid for those before.
+            let _ = self.interfaces.iter_mut().try_for_each(|interface| interface.refilter(&self.settings));
+            return Err(error);
+        }
+        self.settings = settings;
+        Ok(())
     }
 
     fn health(&mut self) -> Vec<InterfaceHealth> {

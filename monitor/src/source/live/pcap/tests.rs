@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::interface::{Interface, Rising};
 use super::{PcapSource, Settings};
 use crate::model::{Packet, PacketBatch, Time};
-use crate::source::live::{LiveSource as _, Timestamps};
+use crate::source::live::{LiveSource as _, Timestamps, wall};
 use crate::source::{BATCH_BYTES, BATCH_PACKETS};
 
 const WAIT: Duration = Duration::from_millis(20);
@@ -188,6 +188,9 @@ fn an_interface_that_goes_away_is_captured_on_again_when_it_is_back() {
     let known = source.health().remove(0).reopened;
     assert!(ip("link del h2lv2"));
     until(&mut source, "gone", &|it| !it.up && it.error.is_some());
+    let (mut batch, gone) = (PacketBatch::default(), wall());
+    source.fill(&mut batch, WAIT).unwrap();
+    assert!(batch.lost_within.is_some_and(|(since, until)| since <= gone && until >= gone), "everything is missed");
     assert!(create());
     let before = until(&mut source, "back", &|it| it.up && it.reopened == known + 1);
     assert!(before > 0, "blindness counts as loss");
@@ -206,17 +209,19 @@ fn what_the_kernel_drops_is_counted_and_told() {
         return;
     }
     let mut source = open(&["lo"], Some("udp")).unwrap();
+    let before = wall();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     // Four times what the buffer holds, before anything is read.
     for _ in 0..256 {
         let _ = socket.send_to(&[0; 32_000], "127.0.0.1:9");
     }
-    let mut told = 0;
-    gather(&mut source, |_, lost| {
-        told = lost;
-        lost > 0
-    });
-    assert_eq!(source.health().remove(0).dropped_kernel, told);
+    let after = wall();
+    let mut batch = PacketBatch::default();
+    source.fill(&mut batch, WAIT).unwrap();
+    // With the first packets, not after them: nothing is decided before it is known.
+    assert!(batch.lost > 0);
+    assert!(batch.lost_within.is_some_and(|(since, until)| since <= before && until >= after), "{batch:?}");
+    assert_eq!(source.health().remove(0).dropped_kernel, batch.lost);
 }
 
 #[test]

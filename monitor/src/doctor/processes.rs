@@ -1,0 +1,64 @@
+//! The processes of this machine that have TLS, and how each will be seen.
+
+use super::Report;
+use crate::source::survey::{self, Library, Surveyed};
+use crate::watch::Options;
+
+/// Most processes that have a line of their own.
+const LINES: usize = 50;
+
+pub(super) fn processes(options: &Options, report: &mut Report) {
+    let survey = survey::processes();
+    let wanted = |process: &&Surveyed| {
+        let ports = &options.capture.ports;
+        !process.ports.is_empty() && (ports.is_empty() || ports.iter().any(|port| process.ports.contains(port)))
+    };
+    let servers: Vec<&Surveyed> = survey.processes.iter().filter(wanted).collect();
+    for process in servers.iter().take(LINES) {
+        server(process, options, report);
+    }
+    if let Some(more) = servers.len().checked_sub(LINES).filter(|more| *more > 0) {
+        report.ok("process", format!("and {more} more that listen and have TLS"));
+    }
+    if servers.is_empty() {
+        report.ok("process", "none that listens has TLS that is known here");
+    }
+    let others: Vec<&Surveyed> = survey.processes.iter().filter(|process| process.ports.is_empty()).collect();
+    if !others.is_empty() {
+        let dark = others.iter().filter(|process| !process.libraries.iter().all(|one| one.gives_keys())).count();
+        let found = format!("{} that do not listen have TLS, too; {dark} of them give no keys to probes", others.len());
+        report.ok("processes", found);
+    }
+    if survey.closed > 0 {
+        let found = format!("{} could not be looked into", survey.closed);
+        report.unknown("processes", found, "run doctor as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+    }
+}
+
+/// How a server will be seen.
+fn server(process: &Surveyed, options: &Options, report: &mut Report) {
+    let ports: Vec<String> = process.ports.iter().map(ToString::to_string).collect();
+    let names: Vec<&str> = process.libraries.iter().map(|library| library.name()).collect();
+    let Surveyed { pid, command, .. } = process;
+    let found = format!("{command} ({pid}), port {}: {}", ports.join(", "), names.join(", "));
+    let dark = process.libraries.iter().find(|library| !library.gives_keys());
+    match dark {
+        None if options.probe.is_some() => report.ok("process", format!("{found}: keys by probe")),
+        _ if !options.keylogs.is_empty() => report.ok("process", format!("{found}: by the key log, if it is its own")),
+        None => report.warn("process", format!("{found}: dark without keys"), "set keys probe, or a key log"),
+        Some(library) => report.warn("process", format!("{found}: dark, its keys pass no probe"), remedy(*library)),
+    }
+}
+
+/// What is left to do for a process whose keys pass no probe.
+const fn remedy(library: Library) -> &'static str {
+    match library {
+        Library::OpenSsl3 | Library::Go => "set keys probe",
+        Library::OpenSsl1 => "move it to OpenSSL 3, or have it write a key log: `h2watch explain keylog`",
+        Library::Java => "have it write a key log by an agent for SSLKEYLOGFILE: `h2watch explain keylog`",
+        Library::GnuTls | Library::Nss => "start it with SSLKEYLOGFILE, and name that file as keylog",
+        Library::BoringSsl | Library::Rustls | Library::Unnamed => {
+            "have it write a key log, if it can: `h2watch explain keylog`"
+        }
+    }
+}
