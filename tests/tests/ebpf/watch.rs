@@ -10,19 +10,20 @@ use h2watch_tests::program;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::keys::{APACHE, CURL, Server, free_port, have, kestrel, serve, shell};
+use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
+use super::servers;
 
 /// Asks until there is an answer, for twenty seconds.
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     (0..400).find_map(|_| {
         thread::sleep(Duration::from_millis(50));
         ask()
     })
 }
 
-/// Runs a server and the program beside it, has curl ask for a path that HTTP/2 is refused for, and wants the reset, its request and
-/// the retry, which curl makes by itself. Gives the status of the retry.
-fn reset_and_retry(server: &str, path: &str) -> String {
+/// Runs a server and the program beside it, has curl ask for a path that HTTP/2 is refused for, and wants the reset, its request, its
+/// process and the retry, which curl makes by itself. Gives the status of the retry.
+fn reset_and_retry(server: &str, path: &str, command_name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
     let server = serve(server, place, port);
@@ -42,6 +43,15 @@ fn reset_and_retry(server: &str, path: &str) -> String {
     assert_eq!((case["outcome"].as_str(), case["kind"].as_str()), (Some("retried"), Some("downgrade")), "{case:#}");
     let reset = of("reset").unwrap();
     assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains(path), "{reset:#}");
+    let parent = |pid: &Value| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok())
+    };
+    for event in [&case, &reset] {
+        let process = &event["process"];
+        assert_eq!(process["command"], command_name, "{event:#}");
+        assert!(process["pid"] == server.id() || parent(&process["pid"]) == Some(server.id()), "{event:#}");
+    }
     let id = Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     assert_eq!(watch.wait(), Some(0), "{}", printed());
@@ -58,7 +68,7 @@ fn a_reset_of_kestrel_is_seen_and_its_retry() {
     let Some(origin) = kestrel() else { return };
     let server =
         format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
-    assert_eq!(reset_and_retry(&server, "/h1only/x"), "200");
+    assert_eq!(reset_and_retry(&server, "/h1only/x", "kestrel-origin"), "200");
 }
 
 #[test]
@@ -67,7 +77,7 @@ fn a_reset_of_apache_is_seen_and_its_retry() {
         return;
     }
     // curl has no certificate: what it gets in the end is no answer.
-    reset_and_retry(APACHE, "/secure");
+    reset_and_retry(&servers::apache(servers::SECURE), "/secure", "apache2");
 }
 
 /// The command under which the program has these capabilities alone.

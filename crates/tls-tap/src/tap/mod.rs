@@ -173,6 +173,13 @@ impl<'m> Tls<'m> {
         self.flow.is_blind() && self.flow.random().is_some()
     }
 
+    /// Something is held back, and none of these keys belongs to the connection. Not said before the server's hello: with it the transcript is
+    /// known, which may lead to a key.
+    #[must_use]
+    pub fn is_without_key(&self, keys: &KeyStore) -> bool {
+        self.flow.is_blind() && self.flow.shared.is_without_key(keys)
+    }
+
     /// Something is held back because a secret is not among these keys; without it, nothing but the end can tell what it was.
     #[must_use]
     pub fn lacks_secret(&self, keys: &KeyStore) -> bool {
