@@ -1,5 +1,6 @@
 //! Who watches.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -78,19 +79,17 @@ impl Beside {
         match self {
             Self::Nothing => Ok(Watching::Nobody),
             Self::Pcap => {
-                let mut command = Watch::command(&events, &[keys]);
-                command.args(["--source", "pcap", "--filter", &format!("tcp port {port}")]);
+                let mut command = watch(&["--source", "pcap", "--interface", INTERFACE], &events);
+                command.args(["--filter", &format!("tcp port {port}"), "--keylog"]).arg(keys);
                 Watch::run(lab, &mut command, &events).map(Watching::H2watch)
             }
             Self::Tap => {
-                let mut command = Watch::command(&events, &[]);
-                command.args(["--source", "tap", "--port", &port, "--keys", "probe", "--pid", &pid]);
+                let mut command = watch(&["--source", "tap", "--interface", INTERFACE], &events);
+                command.args(["--port", &port, "--keys", "probe", "--pid", &pid]);
                 Watch::run(lab, &mut with_sysfs(lab, &command), &events).map(Watching::H2watch)
             }
             Self::Plaintext => {
-                let mut command = program::command();
-                command.args(["watch", "--source", "plaintext", "--pid", &pid, "--format", "none"]);
-                command.args(["--listen", &LISTEN.to_string()]).arg("--events").arg(&events);
+                let command = watch(&["--source", "plaintext", "--pid", &pid], &events);
                 Watch::run(lab, &mut with_sysfs(lab, &command), &events).map(Watching::H2watch)
             }
             Self::Tshark => {
@@ -105,6 +104,14 @@ impl Beside {
             }
         }
     }
+}
+
+/// `h2watch watch` by one source.
+fn watch(source: &[&str], events: &Path) -> Command {
+    let mut command = program::command();
+    command.arg("watch").args(source).args(["--format", "none", "--listen", &LISTEN.to_string()]);
+    command.arg("--events").arg(events);
+    command
 }
 
 /// The same command, with the interfaces of the origin's namespace in /sys: the tap finds them there.
