@@ -8,6 +8,8 @@ mod keylog;
 mod keys;
 #[path = "ebpf/plain.rs"]
 mod plain;
+#[path = "ebpf/plaintext.rs"]
+mod plaintext;
 #[path = "ebpf/programs.rs"]
 mod programs;
 #[path = "ebpf/safety.rs"]

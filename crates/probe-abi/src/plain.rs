@@ -117,6 +117,28 @@ pub const CALL_HEAD: u32 = 4_096;
 /// Steps in one call: a frame takes one for its header and one for its payload. Behind them it is unsure where frames begin.
 pub const MAX_STEPS: u32 = 64;
 
+/// What RFC 9113 section 6 allows of a frame's header: its length, type and stream. Frames of unknown types may have any form, and
+/// are taken for none when they are very long.
+#[inline(always)]
+#[must_use]
+pub const fn is_plausible(len: u32, kind: u8, stream: u32) -> bool {
+    let whole = stream & 0x7fff_ffff == 0;
+    match kind {
+        // DATA, HEADERS, CONTINUATION.
+        0 | 1 | 9 => !whole,
+        // PRIORITY, RST_STREAM.
+        2 => len == 5 && !whole,
+        3 => len == 4 && !whole,
+        // SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE.
+        4 => whole && len.is_multiple_of(6),
+        5 => len >= 4 && !whole,
+        6 => len == 8 && whole,
+        7 => len >= 8 && whole,
+        8 => len == 4,
+        _ => len <= 1 << 16,
+    }
+}
+
 /// A connection as the kernel knows it: by process and object.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -321,7 +343,7 @@ pub mod function {
     pub const WRITE_EX2: u8 = 4;
     /// `SSL_free`, `gnutls_deinit`: the connection is over.
     pub const FREE: u8 = 5;
-    /// `SSL_clear`: the connection is over, and the object serves another.
+    /// `SSL_clear`: the connection, if there was one, is over, and the object serves another.
     pub const CLEAR: u8 = 6;
     /// `SSL_set_accept_state`, `SSL_accept`: a handshake as server begins.
     pub const ACCEPT: u8 = 7;
@@ -478,6 +500,22 @@ mod tests {
         for len in 0..PlainHeader::LEN + 3 {
             assert!(PlainHeader::read(&record[..len]).is_none());
         }
+    }
+
+    #[test]
+    fn frames_that_cannot_be() {
+        for (len, kind, stream) in
+            [(5, 0, 0), (4, 2, 1), (5, 3, 1), (4, 3, 0), (5, 4, 0), (6, 4, 1), (7, 6, 0), (5, 8, 1)]
+        {
+            assert!(!is_plausible(len, kind, stream), "{len} {kind} {stream}");
+        }
+        for (len, kind, stream) in
+            [(0, 0, 1), (9, 1, 3), (4, 3, 1), (0, 4, 0), (12, 4, 0), (8, 6, 0), (99, 7, 0), (4, 8, 0)]
+        {
+            assert!(is_plausible(len, kind, stream), "{len} {kind} {stream}");
+            assert!(is_plausible(len, kind, stream | 1 << 31), "the reserved bit is ignored");
+        }
+        assert!(is_plausible(1 << 16, 0xb, 0) && !is_plausible(0x68_74_74, b'p', 0));
     }
 
     #[test]

@@ -5,13 +5,17 @@ use probe_abi::plain::{Connection, ConnectionKey, LOCAL, PEER, flag, function, k
 
 use super::{PLAIN_CONNECTIONS, PLAIN_COUNTERS, Place, WHOLE, connection, hand_up};
 
+/// The object keeps its role when it is cleared.
+const ROLES: u32 = (flag::SERVER | flag::CLIENT) as u32;
+
 #[inline(always)]
 pub(super) fn life(ctx: &ProbeContext) {
     let place = Place::new(ctx);
     let Some(flags) = place.wanted() else { return };
     let id = place.id();
     match place.function {
-        function::FREE | function::CLEAR => end(id, flags),
+        function::FREE => end(id, flags),
+        function::CLEAR => clear(id, flags),
         function::DESCRIPTOR => {
             let Some(connection) = connection(id, state::FIRST, WHOLE) else { return };
             // SAFETY: a value of a map, which stays valid while the program runs.
@@ -29,6 +33,22 @@ fn begin(id: ConnectionKey, role: u32) {
     let Some(connection) = connection(id, state::FIRST, WHOLE) else { return };
     // SAFETY: a value of a map, which stays valid while the program runs.
     unsafe { (*connection).flags |= role };
+}
+
+/// The object is as new. OpenSSL does that itself when it makes one, and when a handshake begins.
+#[inline(always)]
+fn clear(id: ConnectionKey, flags: u32) {
+    if let Some(known) = PLAIN_CONNECTIONS.get_ptr_mut(id) {
+        // SAFETY: a value of a map, which stays valid while the program runs.
+        let known: &Connection = unsafe { &*known };
+        if known.streams[0].offset == 0 && known.streams[1].offset == 0 {
+            return;
+        }
+        let role = known.flags & ROLES;
+        end(id, flags);
+        return begin(id, role);
+    }
+    begin(id, 0);
 }
 
 /// The connection is over.

@@ -6,6 +6,7 @@
 
 mod hand_up;
 mod life;
+mod sockets;
 mod walk;
 
 use aya_ebpf::EbpfContext;
@@ -136,9 +137,8 @@ impl Place {
 #[inline(always)]
 fn call(ctx: &ProbeContext) {
     let place = Place::new(ctx);
-    if place.wanted().is_none() {
-        return;
-    }
+    let Some(flags) = place.wanted() else { return };
+    sockets::enter(flags, place.thread, place.id());
     let length = match place.function {
         function::WRITE_EX | function::READ_EX => place.fourth,
         function::WRITE_EX2 => place.fifth,
@@ -160,6 +160,8 @@ fn done(ctx: &ProbeContext) {
     // SAFETY: a value of a map, which stays readable while the program runs.
     let call = unsafe { *call };
     let _ = PLAIN_CALLS.remove(key);
+    let Some(flags) = PLAIN_CONFIG.get(0).map(|config| config[config::FLAGS]) else { return };
+    sockets::leave(flags, place.thread);
     let id = ConnectionKey::new(place.process(), call.object);
     let direction = match call.function as u8 {
         function::WRITE | function::WRITE_EX | function::WRITE_EX2 => LOCAL,
@@ -171,7 +173,6 @@ fn done(ctx: &ProbeContext) {
         return;
     }
     let moved = if call.length == 0 { Some(result as u64) } else { user::read::<u64>(call.length) };
-    let Some(flags) = PLAIN_CONFIG.get(0).map(|config| config[config::FLAGS]) else { return };
     let Some(counters) = PLAIN_COUNTERS.get_ptr_mut(0) else { return };
     let Some(connection) = connection(id, state::UNSURE, 0) else { return };
     // SAFETY: a value of a map, which stays readable while the program runs.

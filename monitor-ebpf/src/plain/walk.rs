@@ -2,7 +2,8 @@
 
 use aya_ebpf::helpers::generated::bpf_copy_from_user;
 use probe_abi::plain::{
-    BoundaryKey, CALL_HEAD, HEAD_ROOM, MAX_PART, MAX_STEPS, Stream, UNSURE_BYTES, Walk, counter, reset_at, state,
+    BoundaryKey, CALL_HEAD, HEAD_ROOM, MAX_PART, MAX_STEPS, Stream, UNSURE_BYTES, Walk, counter,
+    is_plausible, reset_at, state,
 };
 
 use super::hand_up::{Run, hand_up};
@@ -14,6 +15,9 @@ use crate::{bounds, user};
 const HEADER: u32 = 9;
 /// Most of a frame that is read here: GOAWAY up to its error code.
 const MOST: u32 = HEADER + 8;
+
+/// Pieces of [`MAX_PART`] bytes that go up behind the last frame that is followed in one call.
+const RAW_STEPS: u32 = 4;
 
 const DATA: u8 = 0;
 const RST_STREAM: u8 = 3;
@@ -52,6 +56,15 @@ pub(super) fn walk(run: &Run, buffer: u64, moved: Option<u64>) {
         }
     }
     let stream = run.stream();
+    if stream.walk.left > 0 && stream.state < state::UNSURE {
+        // More frames than are followed in one call: all that is left goes up, and user space follows them.
+        fall_out(stream, &counts);
+        for _ in 0..RAW_STEPS {
+            if step(run) == 0 {
+                break;
+            }
+        }
+    }
     if stream.walk.run > 0 {
         hand_up(run);
     }
@@ -59,9 +72,6 @@ pub(super) fn walk(run: &Run, buffer: u64, moved: Option<u64>) {
     if left > 0 {
         stream.offset += left;
         counts.add::<{ counter::BYTES_LEFT }>(left);
-        if stream.state < state::UNSURE {
-            fall_out(stream, &counts);
-        }
     }
 }
 
@@ -70,6 +80,7 @@ pub(super) fn walk(run: &Run, buffer: u64, moved: Option<u64>) {
 fn fall_out(stream: &mut Stream, counts: &Counts<{ counter::COUNT }>) {
     stream.state = state::UNSURE;
     stream.unsure = 0;
+    stream.walk.raw = u64::from(UNSURE_BYTES);
     stream.left = 0;
     stream.have = 0;
     stream.want = HEADER;
@@ -268,7 +279,7 @@ impl Head {
             len: u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]),
             kind: bytes[3],
             flags: bytes[4],
-            stream: u32::from_be_bytes([bytes[5], bytes[6], bytes[7], bytes[8]]) & 0x7fff_ffff,
+            stream: u32::from_be_bytes([bytes[5], bytes[6], bytes[7], bytes[8]]),
         }
     }
 
@@ -278,24 +289,12 @@ impl Head {
         self.kind == 4 && self.flags & 1 == 0 && self.is_plausible()
     }
 
-    /// What RFC 9113 section 6 allows. Frames of unknown types may have any form.
     #[inline(always)]
-    fn is_plausible(&self) -> bool {
-        let whole = self.stream == 0;
-        match self.kind {
-            DATA | 1 | 9 => !whole,
-            2 => self.len == 5 && !whole,
-            RST_STREAM => self.len == 4 && !whole,
-            4 => whole && self.len % 6 == 0,
-            5 => self.len >= 4 && !whole,
-            6 => self.len == 8 && whole,
-            GOAWAY => self.len >= 8 && whole,
-            8 => self.len == 4,
-            _ => self.len <= 1 << 16,
-        }
+    const fn is_plausible(&self) -> bool {
+        is_plausible(self.len, self.kind, self.stream)
     }
 
-    /// As above, and as is usual: for bytes that may be no header at all.
+    /// It is plausible and as usual: for bytes that may be no header at all.
     #[inline(always)]
     fn is_likely(&self) -> bool {
         self.kind <= 9 && self.len <= 1 << 14 && self.is_plausible()

@@ -9,6 +9,8 @@ use crate::model::Time;
 pub(super) struct Clock {
     /// Nanoseconds since the Unix epoch when the monotonic clock was at zero.
     zero: i128,
+    /// Nanoseconds since the Unix epoch when it was read.
+    now: i128,
 }
 
 impl Clock {
@@ -16,7 +18,13 @@ impl Clock {
         let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let monotonic = i128::from(monotonic.tv_sec) * 1_000_000_000 + i128::from(monotonic.tv_nsec);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-        Self { zero: i128::try_from(wall).unwrap_or(0) - monotonic }
+        let now = i128::try_from(wall).unwrap_or(0);
+        Self { zero: now - monotonic, now }
+    }
+
+    /// The time when it was read.
+    pub(super) fn now(self) -> Time {
+        Time(u64::try_from(self.now).unwrap_or(0))
     }
 
     pub(super) fn wall(self, monotonic: u64) -> Time {

@@ -1,6 +1,7 @@
 //! Plaintext by probe: what a process sends and receives, frame by frame, against what its client sent and received.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -359,4 +360,256 @@ fn plain_nghttpd_with_its_addresses() {
     assert_eq!(seen.ends, Some((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), address)));
     assert_eq!((seen.joined, seen.role), (false, Some(Side::Server)));
     adds_up(&plain);
+}
+
+#[test]
+fn plain_joined_between_requests() {
+    if !have("plain_joined_between_requests", &["openssl"]) {
+        return;
+    }
+    let Some(origin) = kestrel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(&kestrel_command(&origin), folder.path(), port);
+    let mut client = Client::connect(port);
+    assert!(!client.ask("/", &[]));
+    client.settle();
+    let before = (client.sent.len(), client.received.len());
+    let mut plain = probe(&server, PlainOptions::default());
+    assert!(client.ask("/h1only/x", &[]));
+    assert!(!client.ask("/big/300000", &[]));
+    client.ask("/", &[0x41; 100_000]);
+    client.settle();
+    let (sent, received) = client.close();
+    let mut taken = Taken::default();
+    taken.until(&mut plain, Taken::closed);
+    let seen = taken.one();
+    assert_eq!((seen.joined, seen.role), (true, None));
+    // Between requests a call begins with a frame: it is in step at once.
+    agrees(seen, &sent[before.0..], &received[before.1..]);
+    assert_eq!(adds_up(&plain).fell_out, 0);
+}
+
+#[test]
+fn plain_more_frames_in_a_call_than_the_kernel_follows() {
+    if !have("plain_more_frames_in_a_call_than_the_kernel_follows", &["nghttpd", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(NGHTTPD, folder.path(), port);
+    let mut plain = probe(&server, PlainOptions::default());
+    let mut client = Client::connect(port);
+    client.ask("/index.html", &[]);
+    client.settle();
+    let mut taken = Taken::default();
+    // One record of TLS full of WINDOW_UPDATE frames: each adds a byte to the window.
+    let burst: Vec<u8> = (0..1_200).flat_map(|_| frame(WINDOW_UPDATE, 0, 0, &1u32.to_be_bytes())).collect();
+    assert!(burst.len() < 16_384);
+    client.send(&burst);
+    client.settle();
+    let sent = client.sent.len();
+    taken.until(&mut plain, |taken| {
+        !taken.0.is_empty() && taken.one().bytes[1].len() + taken.one().lost[1] as usize >= sent
+    });
+    assert!(plain.counts().unwrap().fell_out > 0);
+    // It is in step again with what comes next, and skips DATA.
+    client.ask("/index.html", &[0x41; 50_000]);
+    client.settle();
+    let (sent, received) = client.close();
+    taken.until(&mut plain, Taken::closed);
+    agrees(taken.one(), &sent, &received);
+    adds_up(&plain);
+}
+
+#[test]
+fn plain_a_ring_buffer_far_too_small_says_what_it_lost() {
+    if !have("plain_a_ring_buffer_far_too_small_says_what_it_lost", &["nghttpd", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(NGHTTPD, folder.path(), port);
+    let mut plain = probe(&server, PlainOptions { buffer: 0, ..PlainOptions::default() });
+    let mut client = Client::connect(port);
+    // Nobody reads meanwhile.
+    for _ in 0..400 {
+        client.ask("/index.html", &[]);
+    }
+    client.settle();
+    let mut taken = Taken::default();
+    let accounted = |taken: &Taken, client: &Client| {
+        let one = taken.one();
+        let all = |at: usize| one.bytes[at].len() as u64 + one.skipped[at] + one.lost[at];
+        all(0) == client.received.len() as u64 && all(1) == client.sent.len() as u64
+    };
+    taken.until(&mut plain, |taken| !taken.0.is_empty() && accounted(taken, &client));
+    let counts = adds_up(&plain);
+    assert!(counts.lost_full > 0 && counts.missed == counts.lost_full, "{counts:?}");
+    // What came is what was sent, and goes on to be.
+    let (at, one) = (client.sent.len(), taken.one());
+    assert!(client.sent.starts_with(&one.bytes[1][..100]));
+    assert!(one.lost[1] > 0 && one.lost[0] > 0);
+    let came = one.bytes[1].len();
+    client.ask("/index.html", &[]);
+    client.settle();
+    let (sent, _) = client.close();
+    taken.until(&mut plain, Taken::closed);
+    assert!(taken.one().bytes[1][came..] == sent[at..]);
+}
+
+#[test]
+fn plain_kernel_only_counts() {
+    if !have("plain_kernel_only_counts", &["openssl"]) {
+        return;
+    }
+    let Some(origin) = kestrel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(&kestrel_command(&origin), folder.path(), port);
+    let mut plain = probe(&server, PlainOptions { kernel_only: true, ..PlainOptions::default() });
+    let mut client = Client::connect(port);
+    for path in ["/h1only/x", "/reset/8", "/h1only/y", "/big/100000"] {
+        client.ask(path, &[]);
+    }
+    // The client resets too: one with a code that nobody knows.
+    client.send(&frame(RST_STREAM, 0, 7, &0x1234u32.to_be_bytes()));
+    client.settle();
+    let (_, received) = client.close();
+    let mut batch = PacketBatch::default();
+    plain.fill(&mut batch, Duration::from_millis(100)).unwrap();
+    assert!(batch.plaintext.is_empty(), "nothing is handed up");
+    let counts = adds_up(&plain);
+    assert_eq!(counts.records, 0);
+    assert!(counts.bytes_skipped >= 100_000, "{counts:?}");
+    let resets = plain.resets().unwrap();
+    let seen: Vec<_> =
+        resets.iter().filter(|one| one.count > 0 && !one.goaway).map(|one| (one.sent, one.code, one.count)).collect();
+    assert_eq!(seen, [(true, Some(8), 1), (true, Some(13), 2), (false, None, 1)]);
+    let goaways = resets.iter().filter(|one| one.goaway && one.sent).map(|one| one.count).sum::<u64>();
+    let (frames, _) = without_data(&received);
+    assert_eq!(
+        goaways,
+        u64::from(frames.ends_with(&[0; 4]) && goaways > 0),
+        "GOAWAY with NO_ERROR at the end, if at all"
+    );
+}
+
+#[test]
+fn plain_gnutls_and_http1() {
+    if !have("plain_gnutls_and_http1", &["gnutls-serv", "gnutls-cli", "openssl", "curl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(
+        "exec gnutls-serv --http --port $PORT --x509keyfile key.pem --x509certfile cert.pem --quiet",
+        folder.path(),
+        port,
+    );
+    let mut plain = probe(&server, PlainOptions::default());
+    let asked =
+        super::keys::shell("curl -sk --http1.1 --max-time 20 https://localhost:$PORT/some/path", folder.path(), port)
+            .output()
+            .unwrap();
+    assert!(!asked.stdout.is_empty());
+    let mut taken = Taken::default();
+    let asks = |seen: &Seen| seen.bytes[1].starts_with(b"GET /some/path HTTP/1.1\r\n");
+    taken.until(&mut plain, |taken| taken.0.values().any(|seen| asks(seen) && seen.closed));
+    let seen = taken.0.values().find(|seen| asks(seen)).unwrap();
+    assert!(!seen.joined && seen.bytes[0].starts_with(b"HTTP/1."), "{:?}", seen.bytes[0]);
+    let body = seen.bytes[0].windows(4).position(|at| at == b"\r\n\r\n").unwrap() + 4;
+    let whole = seen.bytes[0].len() - body + seen.lost[0] as usize;
+    assert_eq!(whole, asked.stdout.len(), "each byte once");
+    assert!(asked.stdout.starts_with(&seen.bytes[0][body..]) || seen.lost[0] > 0);
+    adds_up(&plain);
+}
+
+#[test]
+fn plain_haproxy_by_the_system_calls_inside_of_its_calls() {
+    if !have("plain_haproxy_by_the_system_calls_inside_of_its_calls", &["haproxy", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = "cat cert.pem key.pem > both.pem && cat > haproxy.cfg <<END
+defaults
+  mode http
+  timeout client 60s
+frontend here
+  bind 127.0.0.1:$PORT ssl crt both.pem alpn h2
+  http-request return status 200 content-type text/plain string hello
+END
+exec haproxy -db -f haproxy.cfg";
+    let server = serve(server, folder.path(), port);
+    let mut plain = probe(&server, PlainOptions::default());
+    let mut client = Client::connect(port);
+    let address = client.address;
+    let mut taken = Taken::default();
+    // The first records of the connection start the search, which later calls end.
+    let found = |taken: &Taken| taken.0.values().any(|seen| seen.ends.is_some_and(|(_, peer)| peer == address));
+    let start = Instant::now();
+    let mut batch = PacketBatch::default();
+    while !found(&taken) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", plain.counts());
+        client.ask("/", &[]);
+        plain.fill(&mut batch, Duration::from_millis(50)).unwrap();
+        taken.take(&batch);
+    }
+    let (sent, received) = client.close();
+    taken.until(&mut plain, Taken::closed);
+    let seen = taken.one();
+    agrees(seen, &sent, &received);
+    assert_eq!(seen.ends, Some((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), address)));
+    adds_up(&plain);
+}
+
+/// Runs a program under a filter that kills it for the system calls by which return probes work (`uretprobe`, `uprobe`), and for every
+/// newer one.
+const SECCOMP: &str = "import ctypes, os, struct, sys
+rules = [(0x20, 0, 0, 0), (0x35, 0, 2, 335), (0x35, 1, 0, 424), (0x06, 0, 0, 0x80000000), (0x06, 0, 0, 0x7fff0000)]
+code = b''.join(struct.pack('HBBI', *rule) for rule in rules)
+buffer = ctypes.create_string_buffer(code)
+program = struct.pack('HxxxxxxQ', len(rules), ctypes.addressof(buffer))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+fn plain_under_seccomp_and_load_while_attaching() {
+    if !have("plain_under_seccomp_and_load_while_attaching", &["nghttpd", "openssl", "python3", "h2load"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("seccomp.py"), SECCOMP).unwrap();
+    let port = free_port();
+    let server = "exec python3 seccomp.py nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem";
+    let server = serve(server, folder.path(), port);
+    let load = "exec h2load -q -n 100000000 -D 600 -c 4 -m 8 https://127.0.0.1:$PORT/index.html >load.log 2>&1";
+    let load = Server::start(&mut super::keys::shell(load, folder.path(), port));
+    let mut calls = 0;
+    for round in 0..10 {
+        let mut plain = probe(&server, PlainOptions::default());
+        let mut batch = PacketBatch::default();
+        let start = Instant::now();
+        let mut bytes = 0;
+        // Each time connections of its own are seen from their beginning, beside those that run already.
+        let mut client = Client::connect(port);
+        client.ask("/index.html", &[]);
+        while bytes == 0 {
+            assert!(start.elapsed() < Duration::from_secs(30), "round {round}: {:?}", plain.counts());
+            plain.fill(&mut batch, Duration::from_millis(20)).unwrap();
+            bytes = batch.arena.len();
+        }
+        client.ask("/index.html", &[]);
+        calls += plain.counts().unwrap().calls;
+    }
+    assert!(calls > 0);
+    drop(load);
+    // It lives, and serves.
+    let mut client = Client::connect(port);
+    assert!(!client.ask("/index.html", &[]));
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    assert!(status.contains("Seccomp:\t2") && status.starts_with("Name:\tnghttpd"), "{status}");
 }

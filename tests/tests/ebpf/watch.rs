@@ -1,7 +1,7 @@
 //! The program itself, live, with neither libpcap nor a key log.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -78,4 +78,86 @@ fn a_reset_of_apache_is_seen_and_its_retry() {
     }
     // curl has no certificate: what it gets in the end is no answer.
     reset_and_retry(&servers::apache(servers::SECURE), "/secure", "apache2");
+}
+
+/// The command under which the program has these capabilities alone.
+fn with_capabilities(capabilities: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--bounding-set=-all{capabilities}"), "--"]).arg(program::path());
+    command
+}
+
+/// Starts a run without a word of how, and gives what it said when it was ready.
+fn chosen(mut command: Command) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("watch.log");
+    command.args(["watch", "--config", "/dev/null", "-i", "lo", "--listen", "127.0.0.1:0", "--format", "none"]);
+    let mut watch = Server::start(command.stdin(Stdio::null()).stderr(fs::File::create(&said).unwrap()));
+    let printed = || fs::read_to_string(&said).unwrap_or_default();
+    assert!(until(|| printed().contains("metrics and status page").then_some(())).is_some(), "{}", printed());
+    kill_process(Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(watch.wait(), Some(0), "{}", printed());
+    printed()
+}
+
+#[test]
+fn the_tap_and_the_probes_are_the_default_where_they_work() {
+    if !have("the_tap_and_the_probes_are_the_default_where_they_work", &[]) {
+        return;
+    }
+    let said = chosen(program::command());
+    assert!(said.contains("source auto: the kernel tap\n"), "{said}");
+    assert!(said.contains("keys auto: by probe"), "{said}");
+}
+
+#[test]
+fn without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said() {
+    if !have("without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said", &["setpriv"]) {
+        return;
+    }
+    if !program::live() {
+        println!("skipped: without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said: no libpcap");
+        return;
+    }
+    let said = chosen(with_capabilities(",+net_raw"));
+    assert!(said.contains("source auto: libpcap, because the tap cannot be used"), "{said}");
+    assert!(said.contains("CAP_BPF is missing") && said.contains("TLS stays dark"), "{said}");
+}
+
+#[test]
+fn doctor_says_how_a_server_will_be_seen() {
+    if !have("doctor_says_how_a_server_will_be_seen", &["nghttpd", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve("exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem", folder.path(), port);
+    let run = program::run(
+        [
+            "doctor",
+            "--config",
+            "/dev/null",
+            "-i",
+            "lo",
+            "--listen",
+            "none",
+            "--seconds",
+            "0",
+            "--format",
+            "json",
+            "--port",
+        ]
+        .into_iter()
+        .chain([port.to_string().as_str()]),
+    );
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let named = |name: &str| checks.iter().filter(|check| check["name"] == name).collect::<Vec<_>>();
+    let processes = named("process");
+    let found = processes.first().unwrap()["found"].as_str().unwrap();
+    assert_eq!(processes.len(), 1, "{processes:#?}");
+    let expected = format!("nghttpd ({}), port {port}: OpenSSL 3: keys by probe", server.id());
+    assert_eq!(found, expected);
+    assert!(named("kernel programs").iter().all(|check| check["status"] == "ok"), "{checks:#?}");
+    assert!(named("capability").len() >= 6, "{checks:#?}");
 }

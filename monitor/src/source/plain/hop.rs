@@ -3,8 +3,10 @@
 //! The kernel follows the frames by itself. Where one call brings more of them than it may look at, it hands up everything, and this
 //! tells it where to go on.
 
+use probe_abi::plain::is_plausible;
+
 /// A frame header (RFC 9113 section 4.1).
-const HEADER: u64 = 9;
+const HEADER: usize = 9;
 /// The client's connection preface (RFC 9113 section 3.4).
 const PREFACE: u64 = 24;
 
@@ -13,14 +15,16 @@ const PREFACE: u64 = 24;
 pub(super) struct Hop {
     /// `None`: it is not known.
     next: Option<u64>,
-    /// The first bytes of its header: the three of its length are enough.
-    length: [u8; 3],
+    /// What came of its header.
+    head: [u8; HEADER],
+    /// How much that is.
+    have: usize,
 }
 
 impl Hop {
     /// At the beginning of a connection, or somewhere.
     pub(super) const fn new(beginning: bool) -> Self {
-        Self { next: if beginning { Some(0) } else { None }, length: [0; 3] }
+        Self { next: if beginning { Some(0) } else { None }, head: [0; HEADER], have: 0 }
     }
 
     /// Offset of the next frame.
@@ -28,36 +32,30 @@ impl Hop {
         self.next
     }
 
-    /// Takes bytes of the stream at an offset. Those between are payload of the frame before, or lost: then it is lost as well.
+    /// Takes bytes of the stream at an offset. What lies between is payload of the frame before; or lost, and the place with it.
     pub(super) fn pass(&mut self, offset: u64, bytes: &[u8]) {
-        let end = offset.saturating_add(bytes.len() as u64);
-        let Some(mut next) = self.next else { return };
-        if next == 0 && offset == 0 && bytes.starts_with(b"PRI") {
-            next = PREFACE;
+        if self.next == Some(0) && offset == 0 && bytes.starts_with(b"PRI") {
+            self.next = Some(PREFACE);
         }
-        while next < end {
-            for (at, place) in (next..).zip(&mut self.length) {
-                match at.checked_sub(offset) {
-                    Some(at) => {
-                        // Not there yet: the next call brings it.
-                        let Some(byte) = usize::try_from(at).ok().and_then(|at| bytes.get(at)) else {
-                            self.next = Some(next);
-                            return;
-                        };
-                        *place = *byte;
-                    }
-                    // It came before, when it was the end of what had come.
-                    None if offset.saturating_sub(next) < 3 && self.next == Some(next) => {}
-                    None => {
-                        self.next = None;
-                        return;
-                    }
-                }
+        while let Some(next) = self.next {
+            // Where the next byte of the header is among these.
+            let Some(at) = next.saturating_add(self.have as u64).checked_sub(offset) else {
+                self.next = None;
+                return;
+            };
+            let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+            let wanted = self.head.iter_mut().skip(self.have);
+            let taken = wanted.zip(rest).map(|(place, byte)| *place = *byte).count();
+            self.have += taken;
+            if self.have < HEADER {
+                return;
             }
-            let [a, b, c] = self.length;
-            next = next.saturating_add(HEADER + u64::from(u32::from_be_bytes([0, a, b, c])));
+            let [a, b, c, kind, _, stream @ ..] = self.head;
+            let len = u32::from_be_bytes([0, a, b, c]);
+            let whole = is_plausible(len, kind, u32::from_be_bytes(stream));
+            self.next = whole.then(|| next.saturating_add(HEADER as u64 + u64::from(len)));
+            self.have = 0;
         }
-        self.next = Some(next);
     }
 }
 
@@ -66,7 +64,7 @@ mod tests {
     use super::*;
 
     fn frame(len: usize) -> Vec<u8> {
-        let mut frame = vec![0, (len >> 8) as u8, len as u8, 0, 0, 0, 0, 0, 1];
+        let mut frame = vec![0, (len >> 8) as u8, len as u8, 1, 0, 0, 0, 0, 1];
         frame.resize(9 + len, 0xee);
         frame
     }
@@ -96,11 +94,17 @@ mod tests {
         hop.pass(0, &frame(1_000)[..9]);
         assert_eq!(hop.next(), Some(1_009));
         hop.pass(1_009, &frame(2)[..4]);
+        hop.pass(1_013, &frame(2)[4..]);
         assert_eq!(hop.next(), Some(1_020));
-        hop.pass(1_024, &frame(2));
-        assert_eq!(hop.next(), None);
+        hop.pass(1_020, &frame(2)[..4]);
+        hop.pass(1_026, &frame(2)[6..]);
+        hop.pass(1_031, &frame(2));
+        assert_eq!(hop.next(), None, "two bytes of a header are missing");
         let mut hop = Hop::new(false);
         hop.pass(0, &frame(1));
         assert_eq!(hop.next(), None);
+        let mut hop = Hop::new(true);
+        hop.pass(0, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(hop.next(), None, "no frame");
     }
 }

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap as KernelMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::raw_trace_point::RawTracePointLinkId;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
-use aya::programs::{ProgramError, UProbe};
+use aya::programs::{ProgramError, RawTracePoint, UProbe};
 use probe_abi::plain::{
     CODES, CONNECTION, Config, ConnectionKey, Counters, LOCAL, PEER, PlainHeader, Resets, Standing, config, counter,
     reset_at,
@@ -29,9 +30,9 @@ use super::live::{InterfaceHealth, LiveSource};
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
 use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
-use crate::model::PacketBatch;
+use crate::model::{self, ErrorCode, KernelFrame, PacketBatch, Writer};
 use library::Program;
-use streams::{Boundary, Streams};
+use streams::{Boundary, Hopeless, Streams};
 
 /// How the probes are made.
 #[derive(Clone, Debug)]
@@ -127,6 +128,10 @@ pub struct Plain {
     probed: HashMap<FileId, Probed>,
     left_out: u64,
     streams: Streams,
+    words: Config,
+    /// While sockets are looked for.
+    search: Option<RawTracePointLinkId>,
+    hopeless: Hopeless,
     told_lost: u64,
     next_count: Instant,
 }
@@ -154,13 +159,15 @@ impl Plain {
         let sizes = Sizes { plain_ring: buffer, plain_connections: options.connections, ..Sizes::default() };
         let mut ebpf = object::open(sizes)?;
         let all = options.whose == Whose::All;
-        configure(&mut ebpf, all, options.kernel_only, buffer / 8)?;
+        let words = words(all, options.kernel_only, buffer / 8);
+        configure(&mut ebpf, words)?;
         for program in Program::ALL {
             let name = program.name();
             uprobe(&mut ebpf, program)?.load().map_err(|error| {
                 failed(format!("load {name} (needs CAP_BPF and CAP_PERFMON, or root; Linux 6.0 or later)"), error)
             })?;
         }
+        syscalls(&mut ebpf)?.load().map_err(|error| failed(format!("load {SYSCALLS}"), error))?;
         let taken = |error: MapError| failed("open the plaintext probes' maps", error);
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or_else(|| lacks(name));
         let mut plain = Self {
@@ -177,6 +184,9 @@ impl Plain {
             probed: HashMap::new(),
             left_out: 0,
             streams: Streams::new(options.connections as usize),
+            words,
+            search: None,
+            hopeless: Hopeless::default(),
             told_lost: 0,
             next_count: Instant::now(),
         };
@@ -199,6 +209,7 @@ impl Plain {
                 self.next_count = now + COUNT;
                 self.catch_up(batch)?;
                 self.address(batch);
+                self.search()?;
                 self.look()?;
             }
             if !batch.plaintext.is_empty() || now >= deadline {
@@ -251,8 +262,36 @@ impl Plain {
             let ends = socket::ends(socket.key.process, socket.descriptor);
             // Still the same connection: so the descriptor was its own when it was asked.
             let same = standing(&self.connections, socket.key).is_some_and(|now| now.generation == socket.generation);
+            if ends.is_some() {
+                self.hopeless.found(socket.key.process);
+            }
             self.streams.address(&socket, ends.filter(|_| same), batch);
         }
+    }
+
+    /// Looks for sockets in system calls while connections are new and theirs are not known.
+    fn search(&mut self) -> Result<(), SourceError> {
+        let now = Clock::read().now();
+        let wanted = self.streams.searches(now, &mut self.hopeless);
+        if wanted == self.search.is_some() {
+            return Ok(());
+        }
+        if let Some(flags) = self.words.get_mut(config::FLAGS) {
+            *flags ^= config::SOCKETS;
+        }
+        configure(&mut self.ebpf, self.words)?;
+        let program = syscalls(&mut self.ebpf)?;
+        match self.search.take() {
+            Some(link) => {
+                // It is detached when its descriptor is closed, which cannot fail.
+                let _ = program.detach(link);
+            }
+            None => {
+                let attached = program.attach("sys_enter");
+                self.search = Some(attached.map_err(|error| failed(format!("attach {SYSCALLS}"), error))?);
+            }
+        }
+        Ok(())
     }
 
     fn nap(&self, span: Duration) {
@@ -391,12 +430,20 @@ impl LiveSource for Plain {
             reopened: 0,
         }]
     }
+
+    fn kernel_resets(&mut self) -> Option<model::KernelResets> {
+        let mut counted = model::KernelResets::default();
+        for resets in self.resets().ok()? {
+            let frame = if resets.goaway { KernelFrame::GoAway } else { KernelFrame::RstStream };
+            let by = if resets.sent { Writer::Local } else { Writer::Peer };
+            counted.add(frame, resets.code.map(ErrorCode), by, resets.count);
+        }
+        Some(counted)
+    }
 }
 
-fn configure(ebpf: &mut Ebpf, all: bool, kernel_only: bool, wake: u32) -> Result<(), SourceError> {
-    let map = |error: MapError| failed("configure the plaintext probes", error);
-    let mut table: Array<_, Config> =
-        ebpf.map_mut("PLAIN_CONFIG").ok_or_else(|| lacks("PLAIN_CONFIG"))?.try_into().map_err(map)?;
+/// What steers the probes.
+fn words(all: bool, kernel_only: bool, wake: u32) -> Config {
     let listed = if all { 0 } else { config::LISTED };
     let count_only = if kernel_only { config::COUNT_ONLY } else { 0 };
     let mut words: Config = [0; config::COUNT];
@@ -405,6 +452,13 @@ fn configure(ebpf: &mut Ebpf, all: bool, kernel_only: bool, wake: u32) -> Result
             *place = word;
         }
     }
+    words
+}
+
+fn configure(ebpf: &mut Ebpf, words: Config) -> Result<(), SourceError> {
+    let map = |error: MapError| failed("configure the plaintext probes", error);
+    let mut table: Array<_, Config> =
+        ebpf.map_mut("PLAIN_CONFIG").ok_or_else(|| lacks("PLAIN_CONFIG"))?.try_into().map_err(map)?;
     table.set(0, words, 0).map_err(map)
 }
 
@@ -460,4 +514,12 @@ fn uprobe(ebpf: &mut Ebpf, program: Program) -> Result<&mut UProbe, SourceError>
     let name = program.name();
     let found = ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
     found.try_into().map_err(|error: ProgramError| failed(format!("use {name}"), error))
+}
+
+/// The program at system calls.
+const SYSCALLS: &str = "h2watch_plain_syscall";
+
+fn syscalls(ebpf: &mut Ebpf) -> Result<&mut RawTracePoint, SourceError> {
+    let found = ebpf.program_mut(SYSCALLS).ok_or_else(|| lacks(SYSCALLS))?;
+    found.try_into().map_err(|error: ProgramError| failed(format!("use {SYSCALLS}"), error))
 }

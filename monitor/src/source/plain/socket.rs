@@ -8,6 +8,9 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 ///
 /// The process's own descriptor is asked, which is exact whatever its network namespace and however many sockets there are.
 pub(super) fn ends(process: u32, descriptor: i32) -> Option<(SocketAddr, SocketAddr)> {
+    if descriptor < 0 {
+        return None;
+    }
     let pid = Pid::from_raw(i32::try_from(process).ok()?)?;
     let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     let socket = TcpStream::from(pidfd_getfd(process, descriptor, PidfdGetfdFlags::empty()).ok()?);

@@ -22,6 +22,37 @@ pub(super) struct Streams {
     pub(super) counts: StreamCounts,
 }
 
+/// How long the socket of a connection is looked for, nanoseconds.
+const SEARCH: u64 = 5_000_000_000;
+
+/// Processes whose calls of the TLS library hold no system calls for sockets: the library works in memory there.
+#[derive(Debug, Default)]
+pub(super) struct Hopeless(HashMap<u32, u32>);
+
+impl Hopeless {
+    /// Connections of a process whose sockets were looked for in vain, before it is left alone.
+    const ENOUGH: u32 = 8;
+    /// Most processes that are remembered.
+    const MOST: usize = 4_096;
+
+    fn missed(&mut self, process: u32) {
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        let count = self.0.entry(process).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A socket of the process was found.
+    pub(super) fn found(&mut self, process: u32) {
+        self.0.remove(&process);
+    }
+
+    fn is(&self, process: u32) -> bool {
+        self.0.get(&process).is_some_and(|count| *count >= Self::ENOUGH)
+    }
+}
+
 /// What became of the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StreamCounts {
@@ -44,6 +75,8 @@ struct Known {
     descriptor: i32,
     /// Its addresses were told, or cannot be.
     addressed: bool,
+    /// Its socket is looked for until then.
+    search: Time,
     /// Its place in the order.
     last: u64,
     streams: [Stream; 2],
@@ -109,7 +142,8 @@ impl Streams {
         let known = self.known.get_mut(&key)?;
         known.last = last;
         if header.descriptor >= 0 && known.descriptor < 0 {
-            known.descriptor = header.descriptor;
+            // Even when the search was given up.
+            (known.descriptor, known.addressed) = (header.descriptor, false);
         }
         let by = if header.direction == PEER { Writer::Peer } else { Writer::Local };
         let stream = match &mut known.streams {
@@ -123,11 +157,12 @@ impl Streams {
         let id = known.id;
         let mut tell = |what| batch.plaintext.push(Plaintext { time, connection: id, what });
         let gap = stream.gap(header.serial - 1, header.offset, header.skipped);
-        self.counts.lost_records += gap.records;
-        self.counts.lost_bytes += gap.lost;
+        self.counts.lost_records = self.counts.lost_records.saturating_add(gap.records);
+        self.counts.lost_bytes = self.counts.lost_bytes.saturating_add(gap.lost);
         if let Some(what) = gap.what(by) {
             tell(what);
         }
+        let end = header.offset.saturating_add(header.len.into());
         let mut boundary = None;
         if !bytes.is_empty()
             && let Ok(start) = u32::try_from(batch.arena.len())
@@ -136,7 +171,6 @@ impl Streams {
             tell(PlainWhat::Bytes { by, start, len: header.len });
             stream.hop.pass(header.offset, bytes);
             if header.flags & flag::UNSURE != 0 {
-                let end = header.offset + u64::from(header.len);
                 boundary = stream.hop.next().filter(|next| *next >= end).map(|offset| Boundary {
                     key,
                     generation: header.generation,
@@ -149,8 +183,8 @@ impl Streams {
             tell(PlainWhat::Skipped { by, bytes: header.after.into() });
         }
         stream.serial = header.serial;
-        stream.offset = header.offset + u64::from(header.len) + u64::from(header.after);
-        stream.skipped = header.skipped + u64::from(header.after);
+        stream.offset = end.saturating_add(header.after.into());
+        stream.skipped = header.skipped.saturating_add(header.after.into());
         if header.kind == kind::END && by == Writer::Peer {
             self.close(key, time, batch);
         }
@@ -178,8 +212,8 @@ impl Streams {
                 continue;
             }
             let gap = stream.gap(serial, offset, skipped);
-            self.counts.lost_records += gap.records;
-            self.counts.lost_bytes += gap.lost;
+            self.counts.lost_records = self.counts.lost_records.saturating_add(gap.records);
+            self.counts.lost_bytes = self.counts.lost_bytes.saturating_add(gap.lost);
             if let Some(what) = gap.what(by) {
                 batch.plaintext.push(Plaintext { time, connection: known.id, what });
             }
@@ -190,6 +224,21 @@ impl Streams {
     /// The connections that are open.
     pub(super) fn keys(&self) -> Vec<ConnectionKey> {
         self.order.values().copied().collect()
+    }
+
+    /// Whether a connection's socket is to be looked for in the system calls of its process. `hopeless`: processes that are known to read
+    /// and write their sockets elsewhere.
+    pub(super) fn searches(&mut self, now: Time, hopeless: &mut Hopeless) -> bool {
+        let mut any = false;
+        for (key, known) in self.known.iter_mut().filter(|(_, known)| !known.addressed && known.descriptor < 0) {
+            if now >= known.search {
+                known.addressed = true;
+                hopeless.missed(key.process);
+            } else {
+                any |= !hopeless.is(key.process);
+            }
+        }
+        any
     }
 
     /// Connections whose addresses can be asked for.
@@ -244,6 +293,7 @@ impl Streams {
             generation: header.generation,
             descriptor: -1,
             addressed: false,
+            search: Time(time.0.saturating_add(SEARCH)),
             last: 0,
             streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
         };
@@ -295,6 +345,212 @@ impl Gap {
             // How many bytes a lost call moved is not known either.
             Self { bytes: 0, .. } => Some(PlainWhat::Lost { by, bytes: None }),
             Self { bytes, .. } => Some(PlainWhat::Lost { by, bytes: Some(bytes) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_abi::plain::LOCAL;
+
+    use super::*;
+
+    /// A record of process 7 and object 1.
+    fn header(serial: u64, offset: u64, skipped: u64, len: usize) -> PlainHeader {
+        PlainHeader {
+            time: serial,
+            object: 1,
+            generation: 5,
+            serial,
+            offset,
+            skipped,
+            process: 7,
+            len: len as u32,
+            descriptor: -1,
+            direction: LOCAL,
+            kind: kind::BYTES,
+            flags: flag::WHOLE | flag::SERVER,
+            ..PlainHeader::default()
+        }
+    }
+
+    /// What became of records, in words.
+    fn run(streams: &mut Streams, records: &[(PlainHeader, &[u8])]) -> Vec<String> {
+        let mut batch = PacketBatch::default();
+        let mut process = |pid| Arc::new(Process { pid, ..Process::default() });
+        for (header, bytes) in records {
+            streams.take(header, bytes, Time(header.time), &mut process, &mut batch);
+        }
+        words(&batch)
+    }
+
+    fn words(batch: &PacketBatch<'static>) -> Vec<String> {
+        let word = |item: &Plaintext| {
+            let id = item.connection.0;
+            match &item.what {
+                PlainWhat::Opened { joined, role, process } => format!("{id} opened {} {joined} {role:?}", process.pid),
+                PlainWhat::Ends { local, peer } => format!("{id} ends {local} {peer}"),
+                PlainWhat::Bytes { by, start, len } => {
+                    format!("{id} {by:?} {:?}", &batch.arena[*start as usize..][..*len as usize])
+                }
+                PlainWhat::Skipped { by, bytes } => format!("{id} {by:?} skipped {bytes}"),
+                PlainWhat::Lost { by, bytes } => format!("{id} {by:?} lost {bytes:?}"),
+                PlainWhat::Closed => format!("{id} closed"),
+            }
+        };
+        batch.plaintext.iter().map(word).collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_skipped_or_lost() {
+        let mut streams = Streams::new(10);
+        let mut skips = header(1, 0, 0, 2);
+        skips.after = 5;
+        let records = [
+            (skips, &[1, 2][..]),
+            (header(2, 7, 5, 1), &[3][..]),
+            (header(3, 18, 15, 1), &[4][..]),
+            // A record was lost, and 20 bytes with it, 15 of which were of DATA.
+            (header(5, 39, 30, 1), &[5][..]),
+            // A call that moved nobody knows how much.
+            (header(7, 40, 30, 1), &[6][..]),
+            // Bytes that the kernel left out.
+            (header(8, 50, 30, 1), &[7][..]),
+        ];
+        let found = run(&mut streams, &records);
+        assert_eq!(
+            found,
+            [
+                "1 opened 7 false Some(Server)",
+                "1 Local [1, 2]",
+                "1 Local skipped 5",
+                "1 Local [3]",
+                "1 Local skipped 10",
+                "1 Local [4]",
+                "1 Local lost Some(20)",
+                "1 Local [5]",
+                "1 Local lost None",
+                "1 Local [6]",
+                "1 Local lost Some(9)",
+                "1 Local [7]",
+            ]
+        );
+        assert_eq!((streams.counts.lost_records, streams.counts.lost_bytes), (2, 5 + 9));
+    }
+
+    #[test]
+    fn an_object_is_used_again() {
+        let mut streams = Streams::new(10);
+        let end = |direction, generation| PlainHeader { kind: kind::END, direction, generation, ..header(2, 1, 0, 0) };
+        let mut next = header(1, 0, 0, 1);
+        next.generation = 6;
+        let late = header(9, 90, 0, 1);
+        let unused = PlainHeader { offset: 0, serial: 1, object: 2, ..end(PEER, 5) };
+        let found = run(
+            &mut streams,
+            &[
+                (header(1, 0, 0, 1), &[1][..]),
+                (end(LOCAL, 5), &[]),
+                (PlainHeader { offset: 0, serial: 1, ..end(PEER, 5) }, &[]),
+                (next, &[2]),
+                // Its end was lost.
+                (PlainHeader { generation: 7, ..next }, &[3]),
+                (late, &[4]),
+                (unused, &[]),
+            ],
+        );
+        let opened = |id: u64| format!("{id} opened 7 false Some(Server)");
+        assert_eq!(
+            found,
+            [
+                opened(1),
+                "1 Local [1]".into(),
+                "1 closed".into(),
+                opened(2),
+                "2 Local [2]".into(),
+                "2 closed".into(),
+                opened(3),
+                "3 Local [3]".into(),
+            ]
+        );
+        assert_eq!(streams.counts.malformed, 1, "a record of an earlier connection");
+    }
+
+    #[test]
+    fn the_one_used_longest_ago_goes_first() {
+        let mut streams = Streams::new(2);
+        let of = |object: u64, serial: u64| PlainHeader { object, ..header(serial, serial - 1, 0, 1) };
+        let records: Vec<(PlainHeader, &[u8])> =
+            [(1, 1), (2, 1), (1, 2), (3, 1)].map(|(object, serial)| (of(object, serial), &[0][..])).to_vec();
+        let found = run(&mut streams, &records);
+        assert_eq!(found.iter().filter(|word| word.ends_with("closed")).collect::<Vec<_>>(), ["2 closed"]);
+        assert_eq!((streams.known.len(), streams.order.len(), streams.counts.evicted), (2, 2, 1));
+    }
+
+    #[test]
+    fn after_losses_the_kernels_own_table_is_asked() {
+        let mut streams = Streams::new(10);
+        run(&mut streams, &[(header(1, 0, 0, 3), &[1, 2, 3][..])]);
+        let key = streams.keys()[0];
+        let mut batch = PacketBatch::default();
+        let standing = Standing { generation: 5, streams: [(4, 30, 10), (0, 0, 0)] };
+        streams.catch_up(key, Some(standing), &mut batch);
+        assert_eq!(words(&batch), ["1 Local lost Some(27)"]);
+        assert_eq!(run(&mut streams, &[(header(5, 31, 11, 0), &[][..])]), ["1 Local skipped 1"]);
+        let mut batch = PacketBatch::default();
+        streams.catch_up(key, None, &mut batch);
+        assert_eq!(words(&batch), ["1 closed"]);
+    }
+
+    #[test]
+    fn sockets_are_looked_for_for_a_while() {
+        let mut streams = Streams::new(100);
+        let mut hopeless = Hopeless::default();
+        for object in 1..=u64::from(Hopeless::ENOUGH) {
+            run(&mut streams, &[(PlainHeader { object, time: 0, ..header(1, 0, 0, 1) }, &[0][..])]);
+        }
+        assert!(streams.searches(Time(SEARCH - 1), &mut hopeless));
+        assert!(!streams.searches(Time(SEARCH), &mut hopeless));
+        let late = PlainHeader { object: 99, time: SEARCH, ..header(1, 0, 0, 1) };
+        run(&mut streams, &[(late, &[0])]);
+        assert!(!streams.searches(Time(SEARCH + 1), &mut hopeless), "never found in this process");
+        hopeless.found(7);
+        assert!(streams.searches(Time(SEARCH + 1), &mut hopeless));
+        run(&mut streams, &[(PlainHeader { descriptor: 4, ..PlainHeader { object: 99, ..header(2, 1, 0, 1) } }, &[0])]);
+        assert!(!streams.searches(Time(SEARCH + 1), &mut hopeless));
+        assert_eq!(streams.sockets().len(), 1);
+    }
+
+    #[test]
+    fn hostile_records_do_no_harm() {
+        let mut streams = Streams::new(3);
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state >> 33
+        };
+        let mut batch = PacketBatch::default();
+        let mut process = |pid| Arc::new(Process { pid, ..Process::default() });
+        for _ in 0..20_000 {
+            let any = |random: &mut dyn FnMut() -> u64| if random() % 8 == 0 { u64::MAX } else { random() % 16 };
+            let header = PlainHeader {
+                time: random(),
+                object: random() % 5,
+                generation: random() % 4,
+                serial: any(&mut random),
+                offset: any(&mut random),
+                skipped: any(&mut random),
+                process: 1,
+                len: 9,
+                descriptor: -1,
+                direction: (random() % 3) as u8,
+                kind: (random() % 3) as u8,
+                flags: random() as u8,
+                after: random() as u32,
+                ..PlainHeader::default()
+            };
+            streams.take(&header, &[0, 0, 4, 8, 0, 0, 0, 0, 0], Time(header.time), &mut process, &mut batch);
+            assert!(streams.known.len() <= 3 && streams.order.len() <= 3);
         }
     }
 }

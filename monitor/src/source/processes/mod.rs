@@ -90,14 +90,15 @@ const MAX_DEPTH: usize = 64;
 
 /// Where TLS libraries lie in the distributions: a file there counts as used by every process that could load it, to be known before one
 /// does.
-const USUAL: [&str; 6] = [
-    "usr/lib/x86_64-linux-gnu/libcrypto.so.3",
-    "usr/lib/aarch64-linux-gnu/libcrypto.so.3",
-    "usr/lib64/libcrypto.so.3",
-    "usr/lib/libcrypto.so.3",
-    "lib/libcrypto.so.3",
-    "usr/local/lib/libcrypto.so.3",
-];
+const FOLDERS: [&str; 5] =
+    ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib"];
+/// Their names.
+const LIBRARIES: [&str; 4] = ["libcrypto.so.3", "libssl.so.3", "libssl.so.1.1", "libgnutls.so.30"];
+
+/// Paths where a TLS library may lie.
+fn usual() -> impl Iterator<Item = String> {
+    FOLDERS.into_iter().flat_map(|folder| LIBRARIES.into_iter().map(move |name| format!("{folder}/{name}")))
+}
 
 impl Processes {
     /// Knows nothing yet.
@@ -205,7 +206,7 @@ impl Processes {
             // One after the other: each is open while it is looked at.
             let mapped = procfs::mappings(pid);
             let mapped = mapped.iter().filter_map(|mapping| root.mapped(mapping));
-            for file in mapped.chain(USUAL.iter().filter_map(|path| root.file(path))) {
+            for file in mapped.chain(usual().filter_map(|path| root.file(&path))) {
                 let counted = files.contains(&file.id.place) || before.remove(&file.id.place);
                 if self.has(&file, counted, tell) {
                     files.insert(file.id.place);
