@@ -294,24 +294,3 @@ fn go_by_symbol_and_by_its_own_table() {
         assert!(caught.agrees().contains("INTERNAL_ERROR"));
     }
 }
-
-#[test]
-fn a_ring_buffer_far_too_small_says_what_it_lost() {
-    if !have("a_ring_buffer_far_too_small_says_what_it_lost", &["openssl"]) {
-        return;
-    }
-    let mut probe = Probe::open(&ProbeOptions { whose: Whose::All, buffer: 0 }).unwrap();
-    // Nobody reads meanwhile: some hundred handshakes, with a secret at each end.
-    let folder = tempfile::tempdir().unwrap();
-    let handshakes = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem \
-        -subj /CN=localhost 2>/dev/null; openssl s_server -accept 127.0.0.1:$PORT -key key.pem -cert cert.pem -quiet & \
-        sleep 1; timeout 20 openssl s_time -connect 127.0.0.1:$PORT -new -time 4; kill $!";
-    let quiet = |mut command: Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    quiet(shell(handshakes, folder.path(), free_port()));
-    let mut lines = 0;
-    probe.poll(&mut |_| lines += 1);
-    let counts = probe.counts().unwrap();
-    assert!(counts.lost_full > 0, "{counts:?}");
-    assert_eq!(counts.taken, lines, "{counts:?}");
-    assert_eq!(counts.calls, counts.unwanted + counts.taken + counts.lost_full + counts.lost_unread);
-}

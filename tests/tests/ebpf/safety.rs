@@ -60,6 +60,39 @@ fn a_target_under_seccomp_and_load_goes_on() {
     assert!(status.contains("Seccomp:\t2"), "it was under the filter: {status}");
 }
 
+#[test]
+fn a_ring_buffer_far_too_small_says_exactly_what_it_lost() {
+    const TEST: &str = "a_ring_buffer_far_too_small_says_exactly_what_it_lost";
+    /// One secret at each end of each: more than the smallest ring buffer holds.
+    const CONNECTIONS: u64 = 400;
+    if !have(TEST, &["nghttpd", "h2load", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = serve(NGHTTPD, place, port);
+    // Probes count every process, and another test may make secrets at the same time: then there are more, never fewer.
+    let exact = (0..10).any(|_| {
+        let mut probe = Probe::open(&ProbeOptions { whose: Whose::All, buffer: 0 }).unwrap();
+        // Nobody reads meanwhile.
+        let load = format!("exec h2load -n {CONNECTIONS} -c {CONNECTIONS} https://localhost:$PORT/index.html");
+        let mut load = Server::start(shell(&load, place, port).stdout(Stdio::null()).stderr(Stdio::null()));
+        let pids = [server.id(), load.id()];
+        assert_eq!(load.wait(), Some(0));
+        let (mut lines, mut own) = (0, 0);
+        probe.poll(&mut |secret| {
+            lines += 1;
+            own += u64::from(pids.contains(&secret.process.pid));
+        });
+        let counts = probe.counts().unwrap();
+        assert_eq!(counts.taken, lines, "{counts:?}");
+        assert_eq!(counts.calls, counts.unwanted + counts.taken + counts.lost_full + counts.lost_unread, "{counts:?}");
+        assert!(counts.lost_full > 0 && own + counts.lost_full >= 2 * CONNECTIONS, "{own} {counts:?}");
+        counts.taken + counts.lost_full == 2 * CONNECTIONS
+    });
+    assert!(exact, "every secret was taken or counted as lost");
+}
+
 /// The objects of the kernel that this process has a descriptor of, by kind and number.
 fn own_objects() -> HashSet<(&'static str, u32)> {
     let descriptors = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
