@@ -2,9 +2,7 @@
 
 use std::io;
 
-use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
-use probe_abi::plain::MAX_STEPS;
 
 use super::SourceError;
 
@@ -38,9 +36,7 @@ pub(super) struct Sizes {
 pub(super) fn open(sizes: Sizes) -> Result<Ebpf, SourceError> {
     // The plaintext probes' other tables go with the one for connections: a run without those probes takes no room for them.
     let connections = sizes.plain_connections.max(1);
-    let steps = steps(KernelVersion::current().ok());
     EbpfLoader::new()
-        .override_global("PLAIN_STEPS", &steps, true)
         .map_max_entries("TAP_RING", ring_size(sizes.tap_ring))
         .map_max_entries("SECRET_RING", ring_size(sizes.secret_ring))
         .map_max_entries("PLAIN_RING", ring_size(sizes.plain_ring))
@@ -49,13 +45,6 @@ pub(super) fn open(sizes: Sizes) -> Result<Ebpf, SourceError> {
         .map_max_entries("PLAIN_CALLS", connections)
         .load(OBJECT)
         .map_err(|error| failed("make the kernel programs' maps (needs CAP_BPF, or root)", error))
-}
-
-/// Steps that the plaintext probes go in one call. The verifier of Linux 6.1 gives up on a loop of all of them, that of 6.12 does not;
-/// what is behind them is followed by user space.
-fn steps(kernel: Option<KernelVersion>) -> u32 {
-    const FEW: u32 = 16;
-    if kernel.is_some_and(|kernel| kernel >= KernelVersion::new(6, 12, 0)) { MAX_STEPS } else { FEW }
 }
 
 /// A failure of the kernel, with all that the library says of it.
