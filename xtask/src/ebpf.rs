@@ -78,7 +78,36 @@ pub(crate) fn run(check: bool) -> Result<(), String> {
     Err(format!("not what the source builds, run `cargo xtask build-ebpf` and commit: {}", differ.join(", ")))
 }
 
+/// Where the sources are built: the compiler puts a hash of a package's place into the names of its functions.
+const PLACE: &str = "/tmp/h2watch-build-ebpf";
+
+/// Copies the sources to where they are built.
+fn copy(top: &Path) -> Result<PathBuf, String> {
+    let place = PathBuf::from(PLACE);
+    let failed = |error: std::io::Error| format!("{PLACE}: {error}");
+    if place.exists() {
+        fs::remove_dir_all(&place).map_err(failed)?;
+    }
+    for part in [
+        "Cargo.toml",
+        "crates/probe-abi",
+        "monitor-ebpf/src",
+        "monitor-ebpf/.cargo",
+        "monitor-ebpf/Cargo.toml",
+        "monitor-ebpf/Cargo.lock",
+    ] {
+        let to = place.join(part);
+        fs::create_dir_all(to.parent().unwrap_or(&place)).map_err(failed)?;
+        let status = Command::new("cp").arg("-r").arg(top.join(part)).arg(&to).status().map_err(failed)?;
+        if !status.success() {
+            return Err(format!("cannot copy {part} to {PLACE}"));
+        }
+    }
+    Ok(place)
+}
+
 fn build(top: &Path, machine: &str, compiler: &Compiler) -> Result<PathBuf, String> {
+    let place = copy(top)?;
     // Paths would make the object differ from place to place.
     let cargo_home =
         std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
@@ -86,7 +115,7 @@ fn build(top: &Path, machine: &str, compiler: &Compiler) -> Result<PathBuf, Stri
         "-Clinker=bpf-linker".to_owned(),
         "-Cdebuginfo=0".to_owned(),
         format!("--cfg=bpf_target_arch=\"{machine}\""),
-        format!("--remap-path-prefix={}=.", top.display()),
+        format!("--remap-path-prefix={PLACE}=."),
         format!("--remap-path-prefix={cargo_home}=cargo"),
     ];
     let target = top.join("monitor-ebpf/target").join(machine);
@@ -98,7 +127,7 @@ fn build(top: &Path, machine: &str, compiler: &Compiler) -> Result<PathBuf, Stri
     }
     cargo
         .args(["build", "--release", "--locked", "-Zbuild-std=core", "--target", "bpfel-unknown-none"])
-        .current_dir(top.join("monitor-ebpf"))
+        .current_dir(place.join("monitor-ebpf"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTUP_TOOLCHAIN")

@@ -227,6 +227,10 @@ pub struct Walk {
     pub after: u64,
     /// User space is woken for them.
     pub urgent: u64,
+    /// What comes next in the stream, for the kernel alone.
+    pub next: u64,
+    /// How many bytes of it.
+    pub take: u64,
 }
 
 /// Room for a frame's header and what is read of its payload.
@@ -286,7 +290,7 @@ impl Stream {
         want: 9,
         data: 0,
         head: [0; HEAD_ROOM],
-        walk: Walk { at: 0, left: 0, raw: 0, boundary: 0, run: 0, after: 0, urgent: 0 },
+        walk: Walk { at: 0, left: 0, raw: 0, boundary: 0, run: 0, after: 0, urgent: 0, next: 0, take: 0 },
     };
 }
 
@@ -471,8 +475,8 @@ mod tests {
             offset_of!(PlainHeader, after),
         ];
         assert_eq!(offsets, [0, 8, 16, 24, 32, 40, 48, 52, 56, 60, 61, 62, 64]);
-        assert_eq!(size_of::<Stream>(), 152);
-        assert_eq!(size_of::<Connection>(), 24 + 2 * 152);
+        assert_eq!(size_of::<Stream>(), 168);
+        assert_eq!(size_of::<Connection>(), 24 + 2 * 168);
         assert_eq!(size_of::<BoundaryKey>(), 32);
         assert_eq!(size_of::<ConnectionKey>(), 16);
         assert_eq!(size_of::<Call>(), 32);

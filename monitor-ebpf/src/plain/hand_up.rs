@@ -143,7 +143,9 @@ fn part<const SLOT: usize>(run: &Run) -> Result<(), Lost> {
         }
     }
     let wake = PLAIN_CONFIG.get(0).map_or(0, |config| config[config::WAKE]);
-    let ready = stream.walk.urgent != 0 || PLAIN_RING.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(wake);
+    // A connection's first record as well: its socket is asked for its addresses while it is open.
+    let soon = stream.walk.urgent != 0 || stream.serial == 1;
+    let ready = soon || PLAIN_RING.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(wake);
     slot.submit(u64::from(if ready { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }));
     Ok(())
 }

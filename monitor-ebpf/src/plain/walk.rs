@@ -46,6 +46,8 @@ pub(super) fn walk(run: &Run, buffer: u64, moved: Option<u64>) {
         run: 0,
         after: 0,
         urgent: 0,
+        next: next::NOTHING,
+        take: 0,
     };
     if stream.state == state::UNSURE {
         unsure(run);
@@ -87,98 +89,123 @@ fn fall_out(stream: &mut Stream, counts: &Counts<{ counter::COUNT }>) {
     counts.one::<{ counter::FELL_OUT }>();
 }
 
-/// What comes next in the stream.
-enum Next {
-    /// So many bytes that go up.
-    Up(u64),
-    /// So many bytes of DATA.
-    Skip(u64),
-    /// Part of a header.
-    Head(u32),
+/// What comes next in a stream.
+mod next {
     /// Nothing more goes up of this call.
-    Nothing,
+    pub(super) const NOTHING: u64 = 0;
+    /// Bytes that go up.
+    pub(super) const UP: u64 = 1;
+    /// Payload of DATA.
+    pub(super) const SKIP: u64 = 2;
+    /// Part of a header.
+    pub(super) const HEAD: u64 = 3;
 }
 
-/// Goes one step. 0: there is none. A function of its own: the verifier forgets what it learnt in it.
+/// Goes one step. 0: there is none.
+///
+/// The parts of it are functions of their own that leave what they find in the map: so the verifier does not follow, for each way through
+/// one of them, each way through the next.
 #[inline(never)]
 fn step(run: &Run) -> u64 {
     let stream = run.stream();
     if stream.walk.left == 0 {
         return 0;
     }
-    let next = next(stream);
-    let take = match next {
-        Next::Up(take) => {
-            if stream.walk.run + take > MAX_PART as u64 {
-                hand_up(run);
-            }
-            stream.walk.run += take;
-            take
-        }
-        Next::Head(take) => {
-            if stream.walk.run + u64::from(take) > MAX_PART as u64 {
-                hand_up(run);
-            }
-            if !head(run, take) {
-                fall_out(stream, &run.counts());
-            }
-            stream.walk.run += u64::from(take);
-            u64::from(take)
-        }
-        Next::Skip(take) => {
-            // That a stream has ended is told at once.
-            if stream.walk.run > 0 || stream.left == 0 && stream.data == ENDS {
-                stream.walk.after = take;
-                hand_up(run);
-            }
-            stream.skipped += take;
-            run.counts().add::<{ counter::BYTES_SKIPPED }>(take);
-            take
-        }
-        Next::Nothing => return 0,
-    };
-    stream.walk.at += take;
-    stream.walk.left -= take;
-    stream.offset += take;
+    find_next(run);
+    if stream.walk.next == next::NOTHING {
+        return 0;
+    }
+    make_room(run);
+    if stream.walk.next == next::HEAD {
+        head(run);
+    }
+    advance(run);
     1
 }
 
-#[inline(always)]
-fn next(stream: &mut Stream) -> Next {
-    let walk = stream.walk;
-    let least = |a: u64, b: u64| if a < b { a } else { b };
-    if stream.state == state::UNSURE && stream.offset == walk.boundary {
-        stream.state = state::FRAMES;
+/// Hands up what waits, when what comes does not go up with it, or finds no room beside it.
+#[inline(never)]
+fn make_room(run: &Run) -> u64 {
+    let stream = run.stream();
+    let take = stream.walk.take;
+    let hands_up = if stream.walk.next == next::SKIP {
+        stream.walk.after = take;
+        // That a stream has ended is told at once.
+        stream.walk.run > 0 || stream.left == 0 && stream.data == ENDS
+    } else {
+        stream.walk.run + take > MAX_PART as u64
+    };
+    if hands_up {
+        hand_up(run);
     }
-    if stream.state >= state::UNSURE {
-        let take = least(least(walk.left, walk.raw), MAX_PART as u64);
-        let take = least(take, walk.boundary.wrapping_sub(stream.offset));
-        if take == 0 {
-            return Next::Nothing;
-        }
-        stream.walk.raw -= take;
-        stream.unsure = stream.unsure.saturating_add(take as u32);
-        return Next::Up(take);
-    }
-    if stream.left > 0 {
-        let take = least(u64::from(stream.left), walk.left);
-        if stream.data != 0 {
-            stream.left -= take as u32;
-            return Next::Skip(take);
-        }
-        let take = least(take, MAX_PART as u64);
-        stream.left -= take as u32;
-        return Next::Up(take);
-    }
-    Next::Head(least(u64::from(stream.want.wrapping_sub(stream.have)), walk.left) as u32)
+    stream.walk.after = 0;
+    0
 }
 
-/// Reads `take` bytes of a header, and what it says once it is whole. `false`: it cannot be one.
+/// Goes past what came.
+#[inline(never)]
+fn advance(run: &Run) -> u64 {
+    let stream = run.stream();
+    let take = stream.walk.take;
+    stream.walk.at += take;
+    stream.walk.left -= take;
+    stream.offset += take;
+    if stream.walk.next == next::SKIP {
+        stream.skipped += take;
+        run.counts().add::<{ counter::BYTES_SKIPPED }>(take);
+    } else {
+        stream.walk.run += take;
+    }
+    0
+}
+
+/// Finds what comes next.
+#[inline(never)]
+fn find_next(run: &Run) -> u64 {
+    let stream = run.stream();
+    let least = |a: u64, b: u64| if a < b { a } else { b };
+    if stream.state == state::UNSURE && stream.offset == stream.walk.boundary {
+        stream.state = state::FRAMES;
+    }
+    let left = stream.walk.left;
+    if stream.state >= state::UNSURE {
+        let take = least(least(left, stream.walk.raw), MAX_PART as u64);
+        let take = least(take, stream.walk.boundary.wrapping_sub(stream.offset));
+        stream.walk.raw -= take;
+        stream.unsure = stream.unsure.saturating_add(take as u32);
+        stream.walk.next = if take == 0 { next::NOTHING } else { next::UP };
+        stream.walk.take = take;
+    } else if stream.left > 0 {
+        let mut take = least(u64::from(stream.left), left);
+        stream.walk.next = next::SKIP;
+        if stream.data == 0 {
+            take = least(take, MAX_PART as u64);
+            stream.walk.next = next::UP;
+        }
+        stream.left -= take as u32;
+        stream.walk.take = take;
+    } else {
+        stream.walk.next = next::HEAD;
+        stream.walk.take = least(u64::from(stream.want.wrapping_sub(stream.have)), left);
+    }
+    0
+}
+
+/// Reads what comes of a header; out of step when it cannot be one.
+#[inline(never)]
+fn head(run: &Run) -> u64 {
+    if !read(run) {
+        fall_out(run.stream(), &run.counts());
+    }
+    0
+}
+
+/// Reads bytes of a header, and what it says once it is whole. `false`: it cannot be one.
 #[inline(always)]
-fn head(run: &Run, take: u32) -> bool {
+fn read(run: &Run) -> bool {
     let stream = run.stream();
     let have = stream.have;
-    let Some(take) = bounds::within(u64::from(take), u64::from(MOST)) else { return false };
+    let Some(take) = bounds::within(stream.walk.take, u64::from(MOST)) else { return false };
     // One more, for zero is not let through.
     let Some(place) = bounds::within(u64::from(have) + 1, u64::from(MOST)) else { return false };
     const { assert!(2 * MOST as usize <= HEAD_ROOM) };

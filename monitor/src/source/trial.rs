@@ -33,6 +33,7 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
     match program {
         Program::SchedClassifier(program) => program.load(),
         Program::UProbe(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

@@ -138,9 +138,9 @@ pub struct Plain {
 
 /// Most files that are probed.
 const MAX_PROBED: usize = 256;
-/// How often losses and sockets are asked for while records keep coming.
+/// How often losses are asked for, and processes and sockets looked for.
 const COUNT: Duration = Duration::from_millis(100);
-/// Longest wait without a look into the ring buffer: the kernel wakes the reader only for resets and for much.
+/// Longest wait without a look into the ring buffer: the kernel wakes the reader only for resets, new connections and much.
 const NAP: Duration = Duration::from_millis(20);
 
 impl std::fmt::Debug for Plain {
@@ -204,11 +204,13 @@ impl Plain {
         let deadline = Instant::now() + wait;
         loop {
             let emptied = self.drain(batch);
+            self.address(batch);
             let now = Instant::now();
-            if emptied && now >= self.next_count {
+            if now >= self.next_count {
                 self.next_count = now + COUNT;
-                self.catch_up(batch)?;
-                self.address(batch);
+                if emptied {
+                    self.catch_up(batch)?;
+                }
                 self.search()?;
                 self.look()?;
             }
@@ -262,10 +264,10 @@ impl Plain {
             let ends = socket::ends(socket.key.process, socket.descriptor);
             // Still the same connection: so the descriptor was its own when it was asked.
             let same = standing(&self.connections, socket.key).is_some_and(|now| now.generation == socket.generation);
-            if ends.is_some() {
+            if let Some(ends) = ends.filter(|_| same) {
                 self.hopeless.found(socket.key.process);
+                self.streams.address(&socket, ends, batch);
             }
-            self.streams.address(&socket, ends.filter(|_| same), batch);
         }
     }
 

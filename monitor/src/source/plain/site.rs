@@ -94,11 +94,14 @@ fn decode<'c>(read: Read<'c>, at: u64) -> Option<(Instruction, &'c [u8])> {
 
 /// The kernel emulates it (arch/x86/kernel/uprobes.c).
 fn is_emulated(bytes: &[u8]) -> bool {
-    match *bytes {
-        [0xeb | 0x70..=0x7f, _] | [0xe8 | 0xe9, _, _, _, _] | [0x0f, 0x80..=0x8f, _, _, _, _] => true,
-        [0x50..=0x57] | [0x41, 0x50..=0x57] | [0x90] => true,
-        _ => false,
-    }
+    matches!(
+        *bytes,
+        [0xeb | 0x70..=0x7f, _]
+            | [0xe8 | 0xe9, _, _, _, _]
+            | [0x0f, 0x80..=0x8f, _, _, _, _]
+            | [0x50..=0x57 | 0x90]
+            | [0x41, 0x50..=0x57]
+    )
 }
 
 fn writes(info: &mut InstructionInfoFactory, instruction: &Instruction, registers: &[Register]) -> bool {

@@ -1,6 +1,7 @@
 //! Records of the kernel into what the pipeline takes: the streams of connections, in order, with their gaps.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use probe_abi::plain::{ConnectionKey, PEER, PlainHeader, Standing, flag, kind};
@@ -16,6 +17,8 @@ pub(super) struct Streams {
     order: BTreeMap<u64, ConnectionKey>,
     /// Most connections that are known.
     most: usize,
+    /// Those whose sockets became known.
+    sockets: Vec<Socket>,
     records: u64,
     next_id: u64,
     now: Time,
@@ -73,10 +76,8 @@ struct Known {
     id: PlainId,
     generation: u64,
     descriptor: i32,
-    /// Its addresses were told, or cannot be.
-    addressed: bool,
-    /// Its socket is looked for until then.
-    search: Time,
+    /// Until when its socket is looked for; `None`: not any more.
+    search: Option<Time>,
     /// Its place in the order.
     last: u64,
     streams: [Stream; 2],
@@ -142,8 +143,8 @@ impl Streams {
         let known = self.known.get_mut(&key)?;
         known.last = last;
         if header.descriptor >= 0 && known.descriptor < 0 {
-            // Even when the search was given up.
-            (known.descriptor, known.addressed) = (header.descriptor, false);
+            known.descriptor = header.descriptor;
+            self.sockets.push(Socket { key, generation: known.generation, descriptor: known.descriptor });
         }
         let by = if header.direction == PEER { Writer::Peer } else { Writer::Local };
         let stream = match &mut known.streams {
@@ -230,37 +231,32 @@ impl Streams {
     /// and write their sockets elsewhere.
     pub(super) fn searches(&mut self, now: Time, hopeless: &mut Hopeless) -> bool {
         let mut any = false;
-        for (key, known) in self.known.iter_mut().filter(|(_, known)| !known.addressed && known.descriptor < 0) {
-            if now >= known.search {
-                known.addressed = true;
-                hopeless.missed(key.process);
-            } else {
-                any |= !hopeless.is(key.process);
+        for (key, known) in self.known.iter_mut().filter(|(_, known)| known.descriptor < 0) {
+            match known.search {
+                Some(until) if now < until => any |= !hopeless.is(key.process),
+                Some(_) => {
+                    known.search = None;
+                    hopeless.missed(key.process);
+                }
+                None => {}
             }
         }
         any
     }
 
-    /// Connections whose addresses can be asked for.
-    pub(super) fn sockets(&self) -> Vec<Socket> {
-        let unknown = self.known.iter().filter(|(_, known)| !known.addressed && known.descriptor >= 0);
-        unknown
-            .map(|(key, known)| Socket { key: *key, generation: known.generation, descriptor: known.descriptor })
-            .collect()
+    /// Connections whose sockets became known since the last call.
+    pub(super) fn sockets(&mut self) -> Vec<Socket> {
+        std::mem::take(&mut self.sockets)
     }
 
-    /// The addresses of a connection were found, or could not be.
+    /// The addresses of a connection were found.
     pub(super) fn address(
         &mut self,
         socket: &Socket,
-        ends: Option<(std::net::SocketAddr, std::net::SocketAddr)>,
+        (local, peer): (SocketAddr, SocketAddr),
         batch: &mut PacketBatch<'static>,
     ) {
-        let Some(known) = self.known.get_mut(&socket.key).filter(|known| known.generation == socket.generation) else {
-            return;
-        };
-        known.addressed = true;
-        if let Some((local, peer)) = ends {
+        if let Some(known) = self.known.get(&socket.key).filter(|known| known.generation == socket.generation) {
             let what = PlainWhat::Ends { local, peer };
             batch.plaintext.push(Plaintext { time: self.now, connection: known.id, what });
         }
@@ -292,8 +288,7 @@ impl Streams {
             id: PlainId(self.next_id),
             generation: header.generation,
             descriptor: -1,
-            addressed: false,
-            search: Time(time.0.saturating_add(SEARCH)),
+            search: Some(Time(time.0.saturating_add(SEARCH))),
             last: 0,
             streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
         };
@@ -532,7 +527,8 @@ mod tests {
         let mut batch = PacketBatch::default();
         let mut process = |pid| Arc::new(Process { pid, ..Process::default() });
         for _ in 0..20_000 {
-            let any = |random: &mut dyn FnMut() -> u64| if random() % 8 == 0 { u64::MAX } else { random() % 16 };
+            let any =
+                |random: &mut dyn FnMut() -> u64| if random().is_multiple_of(8) { u64::MAX } else { random() % 16 };
             let header = PlainHeader {
                 time: random(),
                 object: random() % 5,
