@@ -10,6 +10,7 @@ pub(super) fn packets(capture: &mut CaptureOptions, tell: &mut dyn FnMut(&str)) 
     match capture.source {
         PacketSource::Pcap => return open_pcap(capture),
         PacketSource::Tap => return open_tap(capture),
+        PacketSource::Off => return Err("no packets are to be taken".to_owned()),
         PacketSource::Auto => {}
     }
     let (chosen, opened, why) = match (libpcap_alone(capture), capture.ports.is_empty()) {

@@ -8,6 +8,8 @@ mod help;
 mod keys;
 mod options;
 #[cfg(feature = "ebpf")]
+mod plaintext;
+#[cfg(feature = "ebpf")]
 mod probe;
 mod settings;
 #[cfg(test)]

@@ -89,7 +89,10 @@ fn argument(setting: &'static Setting) -> Arg {
             _ => ValueHint::Other,
         });
     let arg = match setting.kind {
-        Kind::Word(words) => arg.value_parser(PossibleValuesParser::new(words).map(OsString::from)),
+        Kind::Word(words) => {
+            let arg = arg.value_parser(PossibleValuesParser::new(words).map(OsString::from));
+            if setting.list { arg.value_delimiter(',') } else { arg }
+        }
         // `--promiscuous` is `--promiscuous=true`; the other value undoes what a file says.
         Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => arg,

@@ -7,9 +7,11 @@ use crate::model::{Stats, Verdict};
 use crate::sink::Outputs;
 use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
-use crate::source::live::{KeyProbe, LiveSource, PacketSource};
+use crate::source::live::{Beside, KeyProbe, LiveSource, PacketSource};
 use crate::watch::privileges::{self, Needs};
-use crate::watch::{Board, CaptureOptions, Control, Desk, Options, Parts, ProbeTargets, Reload, Snapshot};
+use crate::watch::{
+    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot,
+};
 use crate::web::Bound;
 
 impl Reload for Reloader {
@@ -43,7 +45,7 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
     let user = options.user.as_deref().map(privileges::find_user).transpose()?;
-    let mut source = auto::packets(&mut options.capture, &mut complain)?;
+    let mut source = sources(options)?;
     let probe = auto::keys(options, &mut complain)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
     let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
@@ -86,6 +88,18 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
         return Err(error.to_string());
     }
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
+}
+
+/// Opens everything that is read.
+fn sources(options: &mut Options) -> Result<Box<dyn LiveSource>, String> {
+    let packets = options.capture.source != PacketSource::Off;
+    let packets = packets.then(|| auto::packets(&mut options.capture, &mut complain)).transpose()?;
+    let plaintext = options.plaintext.as_ref().map(open_plaintext).transpose()?;
+    match (packets, plaintext) {
+        (Some(packets), Some(plaintext)) => Ok(Box::new(Beside::new(packets, plaintext))),
+        (Some(one), None) | (None, Some(one)) => Ok(one),
+        (None, None) => Err("nothing is read: set source".to_owned()),
+    }
 }
 
 /// Opens libpcap.
@@ -139,4 +153,15 @@ pub(super) fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, St
 #[cfg(not(feature = "ebpf"))]
 pub(super) fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
     Err("this build has no key probes: build it with --features ebpf, or use a key log".to_owned())
+}
+
+#[cfg(feature = "ebpf")]
+fn open_plaintext(options: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+    privileges::check(ProbeTargets::CAPABILITIES)?;
+    Ok(Box::new(super::plaintext::Told::open(options)?))
+}
+
+#[cfg(not(feature = "ebpf"))]
+fn open_plaintext(_: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+    Err("this build has no plaintext probes: build it with --features ebpf, or read packets".to_owned())
 }

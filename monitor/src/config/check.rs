@@ -9,12 +9,12 @@ use super::load::Loaded;
 use super::memory;
 use super::problem::Problem;
 use super::units::{Size, Span};
-use super::values::{Color, Destination, KeySource, SummaryFormat, Values, WINDOW_MAX};
+use super::values::{Color, Destination, KeySource, Source, SummaryFormat, Values, WINDOW_MAX};
 use crate::limits::Limits;
 use crate::sink::stream::EventsTarget;
 use crate::sink::{self, Format};
 use crate::source::live::{PacketSource, Timestamps};
-use crate::watch::{CaptureOptions, Options, ProbeTargets};
+use crate::watch::{CaptureOptions, Options, PlaintextOptions, ProbeTargets};
 
 impl Values {
     /// What the values mean for a run.
@@ -26,24 +26,28 @@ impl Values {
                 EventsTarget::File { path: path.clone(), rotate_bytes: self.events_rotate.0, keep: self.events_keep }
             }
         };
+        let targets =
+            || ProbeTargets { pids: self.pid.clone(), units: self.unit.clone(), cgroups: self.cgroup.clone() };
+        let buffer = usize::try_from(self.buffer.0).unwrap_or(usize::MAX);
         Options {
             capture: CaptureOptions {
                 interfaces: self.interface.clone(),
-                source: self.source,
+                source: self.packets(),
                 filter: self.filter.clone(),
                 ports: self.port.clone(),
                 snaplen: u32::try_from(self.snaplen.0).unwrap_or(u32::MAX),
-                buffer: usize::try_from(self.buffer.0).unwrap_or(usize::MAX),
+                buffer,
                 promiscuous: self.promiscuous,
                 immediate: self.immediate,
                 timestamps: self.timestamps,
             },
-            probe: self.probes().then(|| ProbeTargets {
-                pids: self.pid.clone(),
-                units: self.unit.clone(),
-                cgroups: self.cgroup.clone(),
+            probe: self.probes().then(targets),
+            plaintext: self.takes_plaintext().then(|| PlaintextOptions {
+                targets: targets(),
+                kernel_only: self.kernel_only,
+                buffer,
             }),
-            keys_left_open: self.keys == KeySource::Auto,
+            keys_left_open: self.keys == KeySource::Auto && self.packets() != PacketSource::Off,
             keylogs: self.keylog.clone(),
             listen: self.listen.clone(),
             web_config: self.web_config.clone(),
@@ -58,8 +62,9 @@ impl Values {
     }
 
     /// Keys are to be taken by probe, or that is to be tried.
-    const fn probes(&self) -> bool {
+    fn probes(&self) -> bool {
         match self.keys {
+            _ if self.packets() == PacketSource::Off => false,
             KeySource::Probe => true,
             KeySource::None => false,
             KeySource::Auto => {
@@ -90,7 +95,8 @@ impl Values {
 
 /// What a run needs and nobody set.
 pub(super) fn missing(loaded: &Loaded) -> Option<Problem> {
-    loaded.values.interface.is_empty().then(|| Problem {
+    let needed = loaded.values.packets() != PacketSource::Off;
+    (needed && loaded.values.interface.is_empty()).then(|| Problem {
         origin: loaded.origin("interface"),
         key: "interface".to_owned(),
         text: "not set: give --interface NAME (`any` is all of them), H2WATCH_INTERFACE, or `interface = [\"NAME\"]` in the \
@@ -141,6 +147,7 @@ impl Check<'_> {
         let values = &self.loaded.values;
         let events: Vec<_> = values.events.iter().map(|one| format!("{one:?}")).collect();
         for (name, twice) in [
+            ("source", repeated(&values.source)),
             ("interface", repeated(&values.interface)),
             ("keylog", repeated(&values.keylog)),
             ("listen", repeated(&values.listen)),
@@ -190,7 +197,8 @@ impl Check<'_> {
     /// What one source of packets or keys takes, and the other does not.
     fn source(&mut self) {
         let values = &self.loaded.values;
-        if values.source == PacketSource::Tap {
+        let packets = values.packets();
+        if packets == PacketSource::Tap {
             if values.filter.is_some() {
                 self.wrong(
                     "filter",
@@ -204,24 +212,64 @@ impl Check<'_> {
                 self.wrong("timestamps", "the tap has the system's time alone: write host, or source pcap");
             }
         }
-        let libpcap = values.source == PacketSource::Pcap
+        let libpcap = packets == PacketSource::Pcap
             || values.filter.is_some()
             || values.promiscuous
             || values.timestamps != Timestamps::Host;
-        if !values.port.is_empty() && values.source != PacketSource::Tap && libpcap {
+        if !values.port.is_empty() && !matches!(packets, PacketSource::Tap | PacketSource::Off) && libpcap {
             self.wrong("port", "is for the tap: write source tap, or the port into filter, as in 'tcp port 443'");
         }
         if values.port.contains(&0) {
             self.wrong("port", "0 is no port: leave it out");
         }
+        self.plaintext();
+        self.processes();
+    }
+
+    /// What goes with plaintext, and what with packets alone.
+    fn plaintext(&mut self) {
+        let values = &self.loaded.values;
+        if values.source.is_empty() {
+            self.wrong("source", "nothing is read: write auto, or leave it out");
+        }
+        if values.source.iter().filter(|source| matches!(source, Source::Packets(_))).count() > 1 {
+            self.wrong("source", "packets are read once: name one of auto, pcap and tap");
+        }
+        if values.kernel_only && !values.takes_plaintext() {
+            self.wrong("kernel-only", "is for plaintext: write source plaintext, or leave it out");
+        }
+        if values.packets() != PacketSource::Off || values.source.is_empty() {
+            return;
+        }
+        let source = self.loaded.origin("source");
+        for (name, given) in [
+            ("interface", !values.interface.is_empty()),
+            ("filter", values.filter.is_some()),
+            ("port", !values.port.is_empty()),
+            ("keylog", !values.keylog.is_empty()),
+            ("keys", values.keys == KeySource::Probe),
+        ] {
+            if given {
+                let text = format!(
+                    "is for packets, and source ({source}) is plaintext alone: add tap or pcap, or leave it out"
+                );
+                self.wrong(name, text);
+            }
+        }
+    }
+
+    /// Whose keys or plaintext are taken.
+    fn processes(&mut self) {
+        let values = &self.loaded.values;
+        let probed = values.keys != KeySource::None || values.takes_plaintext();
         let named =
             [("pid", values.pid.is_empty()), ("unit", values.unit.is_empty()), ("cgroup", values.cgroup.is_empty())];
-        for (name, _) in named.into_iter().filter(|(_, empty)| !empty && values.keys == KeySource::None) {
-            self.wrong(name, "names whose keys the probe takes: write keys probe, or leave it out");
+        for (name, _) in named.into_iter().filter(|(_, empty)| !empty && !probed) {
+            self.wrong(name, "names whose keys the probe takes: write keys probe or source plaintext, or leave it out");
         }
         if values.all {
-            if values.keys == KeySource::None {
-                self.wrong("all", "is for the probe: write keys probe, or leave it out");
+            if !probed {
+                self.wrong("all", "is for the probes: write keys probe or source plaintext, or leave it out");
             }
             for (name, _) in named.into_iter().filter(|(_, empty)| !empty) {
                 self.wrong(

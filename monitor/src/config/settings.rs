@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use toml::Value as Toml;
 
-use super::values::{Color, KeySource, SummaryFormat, Value as _, Values};
-use crate::source::live::{PacketSource, Timestamps};
+use super::values::{Color, KeySource, Source, SummaryFormat, Value as _, Values};
+use crate::source::live::Timestamps;
 
 /// One setting of `h2watch watch`.
 #[derive(Debug)]
@@ -144,10 +144,16 @@ pub const SETTINGS: &[Setting] = &[
         "Interface to capture on; `any` is all of them",
         "An interface that goes away is opened again when it is back.",
         ""),
-    setting!(source "source", Capture, Kind::Word(PacketSource::WORDS), false, "SOURCE", NeedsRestart,
-        "What takes packets from the kernel: auto, pcap, tap",
+    setting!(source "source", Capture, Kind::Word(Source::WORDS), true, "SOURCE", NeedsRestart,
+        "What is read: packets by auto, pcap or tap; plaintext of processes by plaintext; or both",
         "`pcap` is libpcap, `tap` are programs of its own in the kernel (docs/ebpf.md). `auto` is the tap where kernel and privileges \
-         allow it, and libpcap where not or where filter, promiscuous or timestamps ask for it; it says which and why.",
+         allow it, and libpcap where not or where filter, promiscuous or timestamps ask for it; it says which and why. `plaintext` takes what processes encrypt and decrypt, by probes in OpenSSL and GnuTLS: for where keys cannot be had, as it costs \
+         the process time for each call. `tap,plaintext` counts nothing twice: where a connection's packets can be read they are, and \
+         plaintext only where they cannot.",
+        ""),
+    setting!(kernel_only "kernel-only", Capture, Kind::Bool, false, "BOOL", NeedsRestart,
+        "With the source plaintext: count resets in the kernel by their code, and hand nothing up",
+        "Says how many RST_STREAM and GOAWAY frames went by with which code, and nothing of requests.",
         ""),
     setting!(filter "filter" 'f', Capture, Kind::Text, false, "FILTER", Applied,
         "What to capture, in libpcap's filter language",
@@ -189,20 +195,20 @@ pub const SETTINGS: &[Setting] = &[
          where no key log is named, or a pid, unit or cgroup is, and kernel and privileges allow it; it says whether and why.",
         ""),
     setting!(pid "pid", Keys, Kind::Number, true, "PID", NeedsRestart,
-        "Process whose keys the probe takes, with its children",
+        "Process whose keys or plaintext the probes take, with its children",
         "With `unit` and `cgroup`: whatever one of them names. None of the three given: every process.",
         ""),
     setting!(unit "unit", Keys, Kind::Text, true, "UNIT", NeedsRestart,
-        "systemd unit whose keys the probe takes: nginx, nginx.service",
+        "systemd unit whose keys or plaintext the probes take: nginx, nginx.service",
         "It need not run yet, and may be started again. What runs in control groups below it belongs to it.",
         ""),
     setting!(cgroup "cgroup", Keys, Kind::Text, true, "CGROUP", NeedsRestart,
-        "Control group or container whose keys the probe takes: a path, a name, or the first digits of a container's id",
+        "Control group or container whose keys or plaintext the probes take: a path, a name, or a container's id or its first digits",
         "A path begins with a slash, as /system.slice/nginx.service, and stands for what is below it, too. Of a container's id at least eight \
          digits.",
         ""),
     setting!(all "all", Keys, Kind::Bool, false, "BOOL", NeedsRestart,
-        "The probe takes the keys of every process",
+        "The probes take the keys or the plaintext of every process",
         "As when neither `pid` nor `unit` nor `cgroup` is given: to say so.",
         ""),
     setting!(events "events" 'e', Events, Kind::Path, true, "TARGET", Applied,

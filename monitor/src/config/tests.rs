@@ -12,6 +12,7 @@ use super::{
 use crate::detect;
 use crate::sink::Format;
 use crate::sink::stream::EventsTarget;
+use crate::source::live::PacketSource;
 
 /// Sources without the machine's own file.
 fn sources(file: Option<&Path>) -> Sources {
@@ -108,6 +109,12 @@ fn errors_name_file_line_key_and_fix() {
 fn settings_that_contradict_each_other_are_named_with_the_fix() {
     for (text, said) in [
         ("events = [\"-\"]\nformat = \"json\"", "write format none, or the events to a file"),
+        ("source = [\"tap\", \"pcap\"]", "name one of auto, pcap and tap"),
+        ("source = \"none\"", "write auto, or leave it out"),
+        ("kernel-only = true", "write source plaintext, or leave it out"),
+        ("pid = [1]", "write keys probe or source plaintext"),
+        ("source = \"plaintext\"\ninterface = \"eth0\"", "add tap or pcap, or leave it out"),
+        ("source = \"plaintext\"\nkeys = \"probe\"", "add tap or pcap, or leave it out"),
         ("interface = [\"any\", \"eth0\"]", "name one or the other"),
         ("interface = [\"any\"]\npromiscuous = true", "name the interface, or leave promiscuous out"),
         ("listen = []\nweb-config = \"/w\"", "leave it out, or set listen"),
@@ -127,6 +134,23 @@ fn every_error_is_said_at_once_and_nothing_of_them_steers_a_terminal() {
     let problems = of_file("nonsense1 = 1\n\"a\\u001b[31m\" = 2\nthreads = true\n").unwrap_err();
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems.iter().all(|problem| !problem.contains('\u{1b}') && !problem.contains('\n')), "{problems:?}");
+}
+
+#[test]
+fn plaintext_alone_needs_no_interface_and_beside_packets_one() {
+    let loaded = of_file("source = \"plaintext\"\npid = [7]\nkernel-only = true\nbuffer = \"1MiB\"").unwrap();
+    let options = loaded.options().unwrap();
+    assert_eq!(options.capture.source, PacketSource::Off);
+    let plaintext = options.plaintext.unwrap();
+    assert_eq!((plaintext.targets.pids, plaintext.kernel_only, plaintext.buffer), (vec![7], true, 1 << 20));
+    assert_eq!(options.probe, None);
+    let mut sources = sources(None);
+    sources.environment = vec![("H2WATCH_SOURCE".into(), "tap,plaintext".into())];
+    let loaded = load(&sources).unwrap();
+    assert!(loaded.options().unwrap_err()[0].to_string().contains("--interface NAME"));
+    sources.flags = vec![flag("interface", &["eth0"])];
+    let options = load(&sources).unwrap().options().unwrap();
+    assert_eq!((options.capture.source, options.plaintext.is_some()), (PacketSource::Tap, true));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::source::live::{PacketSource, Timestamps};
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the table of settings says what each is")]
 pub struct Values {
-    pub source: PacketSource,
+    pub source: Vec<Source>,
     pub interface: Vec<String>,
     pub filter: Option<String>,
     pub port: Vec<u16>,
@@ -28,6 +28,7 @@ pub struct Values {
     pub unit: Vec<String>,
     pub cgroup: Vec<String>,
     pub all: bool,
+    pub kernel_only: bool,
     pub keylog: Vec<PathBuf>,
     pub window: Span,
     pub threads: u32,
@@ -50,7 +51,7 @@ impl Default for Values {
         let capture = options.capture;
         Self {
             interface: capture.interfaces,
-            source: capture.source,
+            source: vec![Source::Packets(capture.source)],
             filter: capture.filter,
             port: capture.ports,
             snaplen: Size(capture.snaplen.into()),
@@ -63,6 +64,7 @@ impl Default for Values {
             unit: Vec::new(),
             cgroup: Vec::new(),
             all: false,
+            kernel_only: false,
             keylog: options.keylogs,
             window: Span(options.window),
             threads: u32::try_from(options.threads).unwrap_or(1),
@@ -83,6 +85,31 @@ impl Default for Values {
 
 /// The longest `window`.
 pub(super) const WINDOW_MAX: Duration = Duration::from_secs(3600);
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Packets.
+    Packets(PacketSource),
+    /// What processes encrypt and decrypt.
+    Plaintext,
+}
+
+impl Values {
+    /// What takes packets from the kernel.
+    pub(super) fn packets(&self) -> PacketSource {
+        let packets = |source: &Source| match source {
+            Source::Packets(packets) => Some(*packets),
+            Source::Plaintext => None,
+        };
+        self.source.iter().find_map(packets).unwrap_or(PacketSource::Off)
+    }
+
+    /// Plaintext is taken from processes.
+    pub(super) fn takes_plaintext(&self) -> bool {
+        self.source.contains(&Source::Plaintext)
+    }
+}
 
 /// Where events go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -338,7 +365,36 @@ macro_rules! words {
 }
 
 words!(SummaryFormat, "auto" => Auto, "text" => Text, "json" => Json, "none" => None);
-words!(PacketSource, "auto" => Auto, "pcap" => Pcap, "tap" => Tap);
+impl Source {
+    /// The words that stand for it.
+    pub(super) const WORDS: &[&str] = &["auto", "pcap", "tap", "plaintext"];
+}
+
+impl Element for Source {
+    fn read(raw: &OsStr) -> Result<Self, String> {
+        let word = |text: &str| match text {
+            "auto" => Some(Self::Packets(PacketSource::Auto)),
+            "pcap" => Some(Self::Packets(PacketSource::Pcap)),
+            "tap" => Some(Self::Packets(PacketSource::Tap)),
+            "plaintext" => Some(Self::Plaintext),
+            _ => None,
+        };
+        parsed(raw, word, &format!("one of the words: write {}", Self::WORDS.join(", ")))
+    }
+
+    fn show(&self) -> Toml {
+        Toml::String(
+            match self {
+                Self::Packets(PacketSource::Auto) => "auto",
+                Self::Packets(PacketSource::Pcap) => "pcap",
+                Self::Packets(PacketSource::Tap) => "tap",
+                Self::Packets(PacketSource::Off) | Self::Plaintext => "plaintext",
+            }
+            .to_owned(),
+        )
+    }
+}
+
 words!(KeySource, "auto" => Auto, "none" => None, "probe" => Probe);
 words!(Timestamps, "host" => Host, "adapter" => Adapter, "adapter-unsynced" => AdapterUnsynced);
 words!(Color, "auto" => Auto, "always" => Always, "never" => Never);

@@ -126,7 +126,7 @@ impl Detector {
         let core = &mut self.core;
         core.advance(at, out);
         match kind {
-            Kind::Opened { ends, joined } => {
+            Kind::Opened { ends, joined, .. } => {
                 core.stats.connections.total += 1;
                 core.stats.connections.joined_late += u64::from(joined);
                 self.connections.insert(id, Connection::new(id, *ends, at));

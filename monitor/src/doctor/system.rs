@@ -37,6 +37,10 @@ pub(super) fn privileges(options: &Options, report: &mut Report) {
 
 /// The library's own file name has its version.
 pub(super) fn libpcap(options: &Options, report: &mut Report) {
+    if options.capture.source == PacketSource::Off {
+        report.ok("libpcap", "not needed: plaintext is taken from processes");
+        return;
+    }
     if options.capture.source == PacketSource::Tap {
         report.ok("libpcap", "not needed: the tap takes packets");
         return;
@@ -93,7 +97,7 @@ pub(super) fn interfaces(options: &Options, report: &mut Report) -> bool {
             _ => report.ok("interface", format!("{name}: {kind}, up, MTU {mtu}")),
         }
     }
-    if options.capture.interfaces.is_empty() {
+    if options.capture.interfaces.is_empty() && options.capture.source != PacketSource::Off {
         report.fail("interface", "none set", "give --interface NAME; `any` is all of them");
     }
     usable

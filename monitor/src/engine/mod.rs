@@ -7,6 +7,7 @@
 mod keys;
 mod lifetime;
 mod merge;
+mod once;
 mod recent;
 mod waiting;
 mod workers;
@@ -24,6 +25,7 @@ use crate::model::{Event, Finding, Interest, PacketBatch, SegmentBatch, Stats, T
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
 use lifetime::Allowance;
+use once::Once;
 use recent::Recent;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
@@ -93,6 +95,8 @@ pub struct Engine<'m> {
     settled: Time,
     /// The latest time that is known.
     now: Time,
+    /// Sees to it that a connection which comes as packets and as plaintext is counted once.
+    once: Once,
     /// Of a live run: what its search may cost.
     allowance: Option<Allowance>,
     /// Of a live run: flows whose payload is read no more, or is again, since somebody asked.
@@ -145,9 +149,15 @@ impl<'m> Engine<'m> {
             reached: None,
             settled: Time::default(),
             now: Time::default(),
+            once: Once::default(),
             allowance: None,
             interests: Vec::new(),
         }
+    }
+
+    /// Packets and plaintext come of the same connections: each is counted once, by its packets where they can be read.
+    pub const fn count_once(&mut self) {
+        self.once.watch();
     }
 
     /// Flows whose payload is read no more, or is again, since the last call: for a source that can leave payload out.
@@ -193,9 +203,16 @@ impl<'m> Engine<'m> {
         for text in packets.secrets.drain(..) {
             self.keys.block(&text);
         }
-        if let (Some(first), Some(last)) = (packets.packets.first(), packets.packets.last()) {
-            let (start, end) = self.span.unwrap_or((first.time, last.time));
-            self.span = Some((start.min(first.time), end.max(last.time)));
+        let times = [
+            packets.packets.first().map(|packet| packet.time),
+            packets.packets.last().map(|packet| packet.time),
+            packets.plaintext.first().map(|plaintext| plaintext.time),
+            packets.plaintext.last().map(|plaintext| plaintext.time),
+        ];
+        let known = || times.into_iter().flatten();
+        if let (Some(first), Some(last)) = (known().min(), known().max()) {
+            let (start, end) = self.span.unwrap_or((first, last));
+            self.span = Some((start.min(first), end.max(last)));
             // The verdict tells packets without connections from no packets at all.
             self.detector.stats_mut().span = self.span;
             let (empty, segments) = self.spare.pop().unwrap_or_default();
@@ -285,8 +302,11 @@ impl<'m> Engine<'m> {
     }
 
     fn hear(&mut self, event: Event, listener: &mut dyn Listener) {
-        listener.event(&event);
-        self.detector.event(event, &mut self.findings);
+        let Self { once, detector, findings, .. } = self;
+        once.event(event, &mut |event| {
+            listener.event(&event);
+            detector.event(event, findings);
+        });
     }
 
     fn decide(&mut self, now: Option<Time>, listener: &mut dyn Listener) {
@@ -349,6 +369,7 @@ impl<'m> Engine<'m> {
         let mut stats = self.detector.stats().clone();
         stats.packets = self.workers.packets().clone();
         stats.span = self.span;
+        stats.connections.plaintext = self.once.uses().clone();
         self.keys.count(&mut stats.keys);
         stats.keys.found_late = self.found;
         stats.keys.trials = self.search.trials();

@@ -76,7 +76,8 @@ pub(super) struct ShardOutput {
 struct Bench<'m> {
     index: usize,
     shard: Shard<'m>,
-    backlog: VecDeque<(Arc<Job<'m>>, usize)>,
+    /// And how many segments and how much plaintext of each it has read.
+    backlog: VecDeque<(Arc<Job<'m>>, usize, usize)>,
     /// Weight of the events that it tells at a time.
     enough: usize,
     /// Events of the last job: about as many come in the next.
@@ -86,16 +87,31 @@ struct Bench<'m> {
 impl<'m> Bench<'m> {
     /// Reads on; stops where there is enough to tell at a time. Gives the first packet that is left.
     fn read(&mut self, until: u64, events: &mut Events) -> Option<u64> {
-        while let Some((job, at)) = self.backlog.front_mut() {
+        /// No ordinal: there is nothing left.
+        const NONE: u64 = u64::MAX;
+        while let Some((job, at, plain_at)) = self.backlog.front_mut() {
             if let Some(batch) = &job.batch {
                 let segments = batch.shards.get(self.index).map(Vec::as_slice).unwrap_or_default();
-                for segment in segments.get(*at..).unwrap_or_default() {
-                    if events.weight() >= self.enough || segment.ordinal > until {
-                        self.shard.settle(events);
-                        return Some(segment.ordinal);
+                let plaintext = batch.plaintext.get(self.index).map(Vec::as_slice).unwrap_or_default();
+                loop {
+                    let (segment, plain) = (segments.get(*at), plaintext.get(*plain_at));
+                    let of_segment = segment.map_or(NONE, |segment| segment.ordinal);
+                    let of_plain = plain.map_or(NONE, |plain| plain.ordinal);
+                    let next = of_segment.min(of_plain);
+                    if next == NONE {
+                        break;
                     }
-                    self.shard.segment(segment, &batch.arena, events);
-                    *at += 1;
+                    if events.weight() >= self.enough || next > until {
+                        self.shard.settle(events);
+                        return Some(next);
+                    }
+                    if let Some(segment) = segment.filter(|_| of_segment == next) {
+                        self.shard.segment(segment, &batch.arena, events);
+                        *at += 1;
+                    } else if let Some(plain) = plain {
+                        self.shard.plaintext(plain, &batch.arena, events);
+                        *plain_at += 1;
+                    }
                 }
                 self.shard.tick(batch.now, events);
             }
@@ -114,7 +130,7 @@ impl<'m> Bench<'m> {
             self.shard.unlock(unlock.found.token, unlock.found, &mut late);
         }
         if job.batch.is_some() {
-            self.backlog.push_back((Arc::clone(job), 0));
+            self.backlog.push_back((Arc::clone(job), 0, 0));
         }
         let behind = self.read(job.until, &mut events);
         if let Some(now) = job.tick.filter(|_| behind.is_none()) {

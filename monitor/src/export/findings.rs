@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::exemplar::Latest;
 use super::family::Family;
-use crate::model::{CaseKind, Edge, ErrorCode, Outcome, Phase, Protocol, ServerCounts, Side, Stats};
+use crate::model::{CaseKind, Edge, ErrorCode, KernelResets, Outcome, Phase, Protocol, ServerCounts, Side, Stats};
 use crate::sink::words::{self, BASES, KINDS, OUTCOMES, PHASES, RESULTS, SIDES, WHYS};
 
 pub(super) const PROTOCOLS: [Protocol; 4] = [Protocol::H2, Protocol::H2c, Protocol::Http1, Protocol::Other];
@@ -18,6 +18,7 @@ pub(super) const OTHER: &str = "other";
 
 pub(super) fn families(stats: &Stats, latest: &Latest, out: &mut Vec<Family>) {
     out.push(resets(stats, latest));
+    out.extend(stats.kernel_resets.as_ref().map(kernel_resets));
     out.push(
         Family::counter(
             "h2watch_unverified_resets_total",
@@ -68,6 +69,16 @@ fn resets(stats: &Stats, latest: &Latest) -> Family {
                 }
             }
         }
+    }
+    family
+}
+
+/// What programs in the kernel counted: a family of its own, as the same frames may have been read as well.
+fn kernel_resets(resets: &KernelResets) -> Family {
+    let help = "RST_STREAM and GOAWAY frames that the plaintext probes counted in the kernel.";
+    let mut family = Family::counter("h2watch_kernel_resets_total", help);
+    for (frame, code, by, count) in resets.iter() {
+        family.add_fixed([("frame", frame.name()), ("error", code_name(code)), ("sender", words::writer(by))], count);
     }
     family
 }

@@ -2,7 +2,7 @@
 
 use super::family::Family;
 use super::findings::PROTOCOLS;
-use crate::model::Stats;
+use crate::model::{PlaintextUse, Stats};
 use crate::sink::words::{self, SIDES};
 
 const VERSIONS: [&str; 3] = ["1.2", "1.3", "other"];
@@ -54,6 +54,12 @@ fn connections(stats: &Stats, out: &mut Vec<Family>) {
     let mut family = Family::counter("h2watch_connections_closed_total", "Connections by how they ended.");
     for how in CLOSES {
         family.add_fixed([("how", how)], seen.closed.get(how).copied().unwrap_or(0));
+    }
+    out.push(family);
+    let help = "Connections whose plaintext probes took, by what became of it.";
+    let mut family = Family::counter("h2watch_plaintext_connections_total", help);
+    for what in PlaintextUse::ALL {
+        family.add_fixed([("use", what.name())], seen.plaintext.get(&what).copied().unwrap_or(0));
     }
     out.push(family);
     let help = "Connections whose start was not in the capture.";

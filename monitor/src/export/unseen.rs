@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::family::Family;
 use crate::model::{DarkWhy, Stats};
 
-const GAPS: [&str; 4] = ["acknowledged", "cap", "end", "truncated"];
+const GAPS: [&str; 5] = ["acknowledged", "cap", "end", "probe", "truncated"];
 
 /// What connections do that the protocols do not allow.
 pub(super) const ANOMALIES: [&str; 18] = [

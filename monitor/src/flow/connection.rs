@@ -214,10 +214,6 @@ impl<'m> Connection<'m> {
         &mut self.upper
     }
 
-    pub(crate) const fn id(&self) -> ConnectionId {
-        self.upper.voice().id()
-    }
-
     pub(crate) const fn take_unsaid(&mut self) -> u64 {
         self.upper.voice_mut().take_unsaid()
     }

@@ -81,6 +81,23 @@ impl H2 {
         self.connection.skipped(side, bytes);
     }
 
+    /// Payload of a DATA frame whose header came was not given at all.
+    pub(crate) fn body_skipped(&mut self, time: Time, side: Side, bytes: u64, teller: &mut Teller<'_>) {
+        if !self.connection.in_sync(side) {
+            // The search for the place takes it as a hole of known size.
+            return self.gap(time, side, bytes, bytes, teller);
+        }
+        let mut left = bytes;
+        if left > 0 && self.connection.skippable(side) == 0 {
+            // The frame is padded, and its pad length was among what was not given. As though it were 0: the frame ends where it ends.
+            self.data(time, side, &[0], false, &mut || Auth::Verified, teller);
+            left -= 1;
+        }
+        self.connection.skipped(side, left);
+        // Its END_STREAM is told at once.
+        self.data(time, side, &[], false, &mut || Auth::Verified, teller);
+    }
+
     pub(crate) fn gap(&mut self, time: Time, side: Side, min: u64, max: u64, teller: &mut Teller<'_>) {
         self.connection.gap(time.0, side, min, max, &mut Hearing { ears: &mut self.ears, teller, finishing: false });
     }

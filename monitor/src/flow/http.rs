@@ -175,6 +175,14 @@ impl Http {
         }
     }
 
+    /// Payload of a DATA frame whose header came was not given at all.
+    pub(crate) fn body_skipped(&mut self, time: Time, side: Side, bytes: u64, teller: &mut Teller<'_>) {
+        match &mut self.stage {
+            Stage::H2(h2) => h2.body_skipped(time, side, bytes, teller),
+            Stage::Undecided(_) | Stage::Http1(_) | Stage::Tunnel => self.skipped(time, side, bytes, teller),
+        }
+    }
+
     /// Bytes were lost: between `min` and `max`.
     pub(crate) fn gap(&mut self, time: Time, side: Side, min: u64, max: u64, teller: &mut Teller<'_>) {
         match &mut self.stage {

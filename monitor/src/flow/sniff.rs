@@ -163,7 +163,7 @@ fn frames(bytes: &[u8]) -> Like {
 }
 
 /// The payload length of a frame header that the RFC allows.
-fn frame(&[l2, l1, l0, kind, flags, s3, s2, s1, s0]: &[u8; 9]) -> Option<usize> {
+pub(crate) fn frame(&[l2, l1, l0, kind, flags, s3, s2, s1, s0]: &[u8; 9]) -> Option<usize> {
     const DEFAULT_MAX_FRAME_SIZE: u32 = 1 << 14;
     let length = u32::from_be_bytes([0, l2, l1, l0]);
     let stream = u32::from_be_bytes([s3, s2, s1, s0]);

@@ -1,15 +1,25 @@
 use hashbrown::HashTable;
 
 use super::connection::{Connection, Start};
-use crate::model::{ConnectionId, FlowKey, Time};
+use super::plain::Plain;
+use crate::model::{ConnectionId, FlowKey, PlainId, Time};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
+/// What a flow is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// A TCP connection.
+    Tcp(FlowKey),
+    /// A connection whose plaintext a probe takes.
+    Plain(PlainId),
+}
+
 /// A flow.
 #[derive(Debug)]
 pub(crate) struct Slot<'m> {
-    pub(crate) key: FlowKey,
+    name: Name,
     pub(crate) hash: u64,
     pub(crate) id: ConnectionId,
     /// When its last packet was captured.
@@ -33,6 +43,8 @@ pub(crate) enum State<'m> {
     HalfOpen,
     /// With payload.
     Open(Box<Connection<'m>>),
+    /// Of plaintext.
+    Plain(Box<Plain>),
     /// It is over; packets that trail in belong to it.
     Closed,
     /// No flow.
@@ -55,7 +67,7 @@ struct Ends {
     len: usize,
 }
 
-/// Flows by their key, and by when they were last used. Every operation takes constant time.
+/// Flows by their name, and by when they were last used. Every operation takes constant time.
 #[derive(Debug)]
 pub(crate) struct Table<'m> {
     index: HashTable<u32>,
@@ -76,9 +88,9 @@ impl<'m> Table<'m> {
         Self { index: HashTable::new(), slots: Vec::new(), free: Vec::new(), light: EMPTY, heavy: EMPTY }
     }
 
-    /// The flow of a key.
-    pub(crate) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
-        self.index.find(spread(hash), |&at| self.get(at).is_some_and(|slot| slot.key == *key)).copied()
+    /// The flow of a name.
+    pub(crate) fn find(&self, hash: u64, name: Name) -> Option<u32> {
+        self.index.find(spread(hash), |&at| self.get(at).is_some_and(|slot| slot.name == name)).copied()
     }
 
     pub(crate) fn get(&self, at: u32) -> Option<&Slot<'m>> {
@@ -89,10 +101,10 @@ impl<'m> Table<'m> {
         self.slots.get_mut(at as usize)
     }
 
-    /// A new flow without payload. Its key must not be in use.
-    pub(crate) fn insert(&mut self, hash: u64, key: FlowKey, id: ConnectionId, last: Time) -> u32 {
+    /// A new flow without payload. Its name must not be in use.
+    pub(crate) fn insert(&mut self, hash: u64, name: Name, id: ConnectionId, last: Time) -> u32 {
         let slot = Slot {
-            key,
+            name,
             hash,
             id,
             last,
@@ -119,7 +131,7 @@ impl<'m> Table<'m> {
         at
     }
 
-    /// The key no longer leads to the flow, which stays.
+    /// The name no longer leads to the flow, which stays.
     pub(crate) fn unname(&mut self, at: u32) {
         if let Some(slot) = self.slots.get(at as usize)
             && let Ok(entry) = self.index.find_entry(spread(slot.hash), |&other| other == at)
@@ -175,14 +187,14 @@ impl<'m> Table<'m> {
     pub(crate) fn holds(&self, at: u32, id: ConnectionId, bytes: impl Fn(&Connection<'m>) -> usize) -> bool {
         self.get(at).is_some_and(|slot| match &slot.state {
             State::Open(connection) => slot.id == id && bytes(connection) > 0,
-            State::HalfOpen | State::Closed | State::Free => false,
+            State::HalfOpen | State::Plain(_) | State::Closed | State::Free => false,
         })
     }
 
-    /// Flows with payload, in no order that matters.
-    pub(crate) fn open(&self) -> impl Iterator<Item = (u32, &Connection<'m>)> {
+    /// Flows with payload and of plaintext, in no order that matters.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (u32, ConnectionId)> {
         self.slots.iter().zip(0..).filter_map(|(slot, at)| match &slot.state {
-            State::Open(connection) => Some((at, connection.as_ref())),
+            State::Open(_) | State::Plain(_) => Some((at, slot.id)),
             State::HalfOpen | State::Closed | State::Free => None,
         })
     }
@@ -239,8 +251,8 @@ impl<'m> Table<'m> {
 mod tests {
     use super::*;
 
-    fn key(port: u16) -> FlowKey {
-        FlowKey { low: (1, port), high: (2, 443), tunnel: 0 }
+    fn key(port: u16) -> Name {
+        Name::Tcp(FlowKey { low: (1, port), high: (2, 443), tunnel: 0 })
     }
 
     #[test]
@@ -251,8 +263,8 @@ mod tests {
         table.touch(flows[0], Time(9));
         table.shift(flows[2], List::Heavy);
         table.remove(flows[3]);
-        assert_eq!(table.find(1 << 32, &key(1)), Some(flows[1]));
-        assert_eq!(table.find(3 << 32, &key(3)), None);
+        assert_eq!(table.find(1 << 32, key(1)), Some(flows[1]));
+        assert_eq!(table.find(3 << 32, key(3)), None);
         assert_eq!((table.len(List::Light), table.len(List::Heavy)), (3, 1));
         let order: Vec<u32> = std::iter::from_fn(|| {
             let at = table.oldest(List::Light)?;

@@ -113,10 +113,6 @@ impl<'m> Upper<'m> {
         }
     }
 
-    pub(crate) const fn voice(&self) -> &Voice {
-        &self.voice
-    }
-
     pub(crate) const fn voice_mut(&mut self) -> &mut Voice {
         &mut self.voice
     }
@@ -200,7 +196,8 @@ impl<'m> Upper<'m> {
         let (low, high) = (FlowKey::address(self.key.low), FlowKey::address(self.key.high));
         let (client, server) = if low_is_client { (low, high) } else { (high, low) };
         let ends = Box::new(Endpoints { client: Some(client), server: Some(server), proxied: self.proxied });
-        teller(&mut self.voice, env.out, env.limits).tell(time, Kind::Opened { ends, joined: self.joined });
+        let opened = Kind::Opened { ends, joined: self.joined, plaintext: false };
+        teller(&mut self.voice, env.out, env.limits).tell(time, opened);
     }
 
     fn sniff(&mut self, from_low: bool, time: Time, chunk: Chunk<'m, '_>, env: &mut Env<'_>) {

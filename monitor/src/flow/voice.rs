@@ -27,11 +27,6 @@ impl Voice {
         Self { id, notes: 0, unsaid: 0, dark: [None; 2], alert: None, ended: None, unread: 0 }
     }
 
-    /// The connection's name.
-    pub(crate) const fn id(&self) -> ConnectionId {
-        self.id
-    }
-
     pub(crate) const fn unread(&self) -> u64 {
         self.unread
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Process;
 
-/// Names a connection within one run: the ordinal of the first packet of its flow in the merged input.
+/// Names a connection within one run: the ordinal of the first packet of its flow, or of its first plaintext, in the merged input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 

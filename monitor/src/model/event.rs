@@ -24,8 +24,10 @@ pub enum Kind {
     Opened {
         /// Who is who.
         ends: Box<Endpoints>,
-        /// The SYN was not seen.
+        /// The SYN was not seen; of plaintext: the handshake.
         joined: bool,
+        /// It is seen as the plaintext of a process, not as packets.
+        plaintext: bool,
     },
     /// Its ends became known after it was opened.
     Ends(Box<Endpoints>),

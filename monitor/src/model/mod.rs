@@ -4,6 +4,7 @@ mod connection;
 mod event;
 mod finding;
 mod histogram;
+mod kernel;
 mod owners;
 mod packet;
 mod plaintext;
@@ -25,15 +26,19 @@ pub use finding::{
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;
+pub use kernel::{KernelFrame, KernelResets};
 pub use owners::{Owners, SecretName};
 pub use packet::{
-    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, hull, link_supported,
+    Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, hull,
+    link_supported,
 };
 pub use plaintext::{PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};
-pub use stats::{CaseCounts, ConnectionStats, InputStats, KeyStats, Stats, Timeline, Unsure, Verdict, Worst};
+pub use stats::{
+    CaseCounts, ConnectionStats, InputStats, KeyStats, PlaintextUse, Stats, Timeline, Unsure, Verdict, Worst,
+};
 pub use text::Text;
 pub use time::Time;
 pub use tls_tap::Dark as TlsDark;

@@ -135,7 +135,7 @@ impl TcpFlags {
 pub struct Segment<'m> {
     /// When it was captured.
     pub time: Time,
-    /// Its packet's place in the merged input.
+    /// Its packet's place in the merged input, among packets and plaintext.
     pub ordinal: u64,
     /// The connection.
     pub key: FlowKey,
@@ -155,14 +155,27 @@ pub struct Segment<'m> {
     pub missing: u32,
 }
 
-/// Segments of one [`PacketBatch`], spread over the shards.
+/// Plaintext, and its place among the packets.
+#[derive(Clone, Debug)]
+pub struct PlainItem {
+    /// Its place in the merged input, among packets and plaintext.
+    pub ordinal: u64,
+    /// A well-mixed hash of the connection's name; its low bits choose the shard.
+    pub hash: u64,
+    /// What was seen.
+    pub plaintext: Plaintext,
+}
+
+/// Segments and plaintext of one [`PacketBatch`], spread over the shards.
 #[derive(Debug, Default)]
 pub struct SegmentBatch<'m> {
     /// Segments of each shard in packet order.
     pub shards: [Vec<Segment<'m>>; crate::limits::Limits::SHARDS],
+    /// Plaintext of each shard, in order. Its bytes are in the arena.
+    pub plaintext: [Vec<PlainItem>; crate::limits::Limits::SHARDS],
     /// Bytes of segments that do not outlive the batch.
     pub arena: Vec<u8>,
-    /// Time of the latest packet, TCP or not.
+    /// Time of the latest packet, TCP or not, or plaintext.
     pub now: Time,
 }
 

@@ -17,12 +17,10 @@ pub struct ServerCounts {
     /// Requests.
     pub requests: u64,
     /// RST_STREAM and GOAWAY frames that it sent, by code, at [`ServerCounts::reset`].
-    pub resets: [u64; 15],
+    pub resets: [u64; ServerCounts::CODES],
     /// Cases by kind and outcome.
     cases: [[u64; 4]; 2],
 }
-
-const _: () = assert!(ErrorCode::ALL.len() == 14);
 
 /// Where a server's counts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +87,9 @@ impl Servers {
 }
 
 impl ServerCounts {
+    /// Codes with a name, and one place for all others.
+    pub const CODES: usize = ErrorCode::ALL.len() + 1;
+
     /// The place of a code; `None` and every code without a name: the last.
     #[must_use]
     pub fn reset(code: Option<ErrorCode>) -> usize {

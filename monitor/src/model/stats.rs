@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{
-    Basis, CaseKind, CloseHow, Edge, ErrorCode, Histogram, Outcome, PacketCounts, Phase, Protocol, RetryResult,
-    Servers, Side, Time, Why,
+    Basis, CaseKind, CloseHow, Edge, ErrorCode, Histogram, KernelResets, Outcome, PacketCounts, Phase, Protocol,
+    RetryResult, Servers, Side, Time, Why,
 };
 
 /// Every count that the outputs show. The text summary, the JSON summary and the metrics are views of it.
@@ -32,6 +32,8 @@ pub struct Stats {
     pub resets: BTreeMap<(&'static str, ErrorCode, Side, Phase), u64>,
     /// Resets whose code has no name, once [`resets`](Self::resets) was full: frame name, sender, phase.
     pub resets_beyond: BTreeMap<(&'static str, Side, Phase), u64>,
+    /// Resets that programs in the kernel counted, where they do.
+    pub kernel_resets: Option<KernelResets>,
     /// Resets that rest on bytes that could not be authenticated.
     pub unverified_resets: u64,
     /// Cases.
@@ -119,10 +121,41 @@ pub struct ConnectionStats {
     pub joined_late: u64,
     /// Not readable at some time, by reason.
     pub dark: BTreeMap<&'static str, u64>,
+    /// Of plaintext, by what became of them; all but [`PlaintextUse::Own`] are no connections of their own.
+    pub plaintext: BTreeMap<PlaintextUse, u64>,
     /// Payload bytes.
     pub bytes: u64,
     /// Payload bytes that could not be read, on connections that are or may be HTTP.
     pub unread: u64,
+}
+
+/// What became of the plaintext of a connection, where packets are captured as well: each connection is counted once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PlaintextUse {
+    /// It is read, and no packets of the connection were seen.
+    Own,
+    /// It is read instead of the connection's packets, which cannot be.
+    Instead,
+    /// It is not read: the connection's packets are.
+    Left,
+    /// It is not read: its addresses are not known, so that nobody can say which connection's it is.
+    Unplaced,
+}
+
+impl PlaintextUse {
+    /// Every one, for series that are there from the start.
+    pub const ALL: [Self; 4] = [Self::Own, Self::Instead, Self::Left, Self::Unplaced];
+
+    /// The name in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Instead => "instead",
+            Self::Left => "left",
+            Self::Unplaced => "unplaced",
+        }
+    }
 }
 
 impl CloseHow {

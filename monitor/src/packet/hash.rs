@@ -1,10 +1,15 @@
-use crate::model::FlowKey;
+use crate::model::{FlowKey, PlainId};
 
 /// Multiplies to 128 bits and folds the halves: every input bit reaches every output bit.
 #[inline]
 const fn fold(a: u64, b: u64) -> u64 {
     let product = (a as u128).wrapping_mul(b as u128);
     (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// A hash of a connection's name, as good as that of a key.
+pub(super) const fn plain(connection: PlainId) -> u64 {
+    fold(connection.0 ^ 0x9e37_79b9_7f4a_7c15, 0xff51_afd7_ed55_8ccd)
 }
 
 /// A hash of a key that is the same in every run: low bits choose the shard, and Linux hands out local ports of one parity, so each bit

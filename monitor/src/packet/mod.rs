@@ -1,4 +1,4 @@
-//! Link, IP and TCP headers: packets in, segments out; sans-IO.
+//! Link, IP and TCP headers: packets in, segments out; sans-IO. Plaintext takes its place among the packets by its time.
 
 mod fragment;
 mod hash;
@@ -12,7 +12,9 @@ mod wire;
 use std::mem;
 
 use crate::limits::Limits;
-use crate::model::{Bytes, FlowKey, Packet, PacketBatch, PacketCounts, Segment, SegmentBatch, TcpFlags, Time};
+use crate::model::{
+    Bytes, FlowKey, Packet, PacketBatch, PacketCounts, PlainItem, Plaintext, Segment, SegmentBatch, TcpFlags, Time,
+};
 use fragment::Fragments;
 use walk::{Found, Layer, Place, Tcp};
 
@@ -29,26 +31,32 @@ pub struct Decoder {
     counts: PacketCounts,
     fragments: Fragments,
     now: Time,
+    /// The place of the last packet or plaintext in the merged input.
+    ordinal: u64,
 }
 
 impl Decoder {
     /// A decoder with the caps of `limits`.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self { counts: PacketCounts::default(), fragments: Fragments::new(limits), now: Time(0) }
+        Self { counts: PacketCounts::default(), fragments: Fragments::new(limits), now: Time(0), ordinal: 0 }
     }
 
-    /// Clears `out` and fills it with the segments of `raw`. The arena of `raw` moves to `out` (their buffers change places), so the
-    /// packets of `raw` are spent. Ordinals count all packets, from 1.
+    /// Clears `out` and fills it with the segments and the plaintext of `raw`. The arena of `raw` moves to `out` (their buffers change
+    /// places), so that what `raw` holds is spent. Ordinals count all packets and plaintext in the order of their times, from 1.
     pub fn decode<'m>(&mut self, raw: &mut PacketBatch<'m>, out: &mut SegmentBatch<'m>) {
-        for shard in &mut out.shards {
-            shard.clear();
-        }
+        out.shards.iter_mut().for_each(Vec::clear);
+        out.plaintext.iter_mut().for_each(Vec::clear);
         mem::swap(&mut raw.arena, &mut out.arena);
         raw.arena.clear();
+        let mut plaintext = raw.plaintext.drain(..).peekable();
         for packet in &raw.packets {
+            while let Some(earlier) = plaintext.next_if(|plaintext| plaintext.time < packet.time) {
+                self.plaintext(earlier, out);
+            }
             self.packet(packet, out);
         }
+        plaintext.for_each(|plaintext| self.plaintext(plaintext, out));
         raw.packets.clear();
         out.now = self.now;
         self.counts.fragments_lost = self.fragments.lost;
@@ -67,9 +75,19 @@ impl Decoder {
         &self.counts
     }
 
+    fn plaintext(&mut self, plaintext: Plaintext, out: &mut SegmentBatch<'_>) {
+        self.ordinal += 1;
+        self.now = self.now.max(plaintext.time);
+        let hash = hash::plain(plaintext.connection);
+        if let Some(shard) = out.plaintext.get_mut(hash as usize % Limits::SHARDS) {
+            shard.push(PlainItem { ordinal: self.ordinal, hash, plaintext });
+        }
+    }
+
     #[inline]
     fn packet<'m>(&mut self, packet: &Packet<'m>, out: &mut SegmentBatch<'m>) {
         self.counts.packets += 1;
+        self.ordinal += 1;
         self.now = self.now.max(packet.time);
         let bytes = packet.data.chunk(&out.arena).bytes();
         self.counts.bytes += bytes.len() as u64;
@@ -145,7 +163,7 @@ impl Decoder {
         if let Some(shard) = out.shards.get_mut(hash as usize % Limits::SHARDS) {
             shard.push(Segment {
                 time: packet.time,
-                ordinal: self.counts.packets,
+                ordinal: self.ordinal,
                 key,
                 hash,
                 from_low,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::view::millis;
 use super::words;
-use crate::model::{CaseCounts, Histogram, Stats, Time, Verdict};
+use crate::model::{CaseCounts, ErrorCode, Histogram, KernelFrame, KernelResets, Stats, Time, Verdict, Writer};
 
 /// Entries of each list of [`WorstView`].
 const WORST: usize = 10;
@@ -28,6 +28,8 @@ pub(crate) struct Summary<'s> {
     responses: Vec<Count>,
     pub(crate) resets: Vec<Count>,
     pub(crate) unverified_resets: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel_resets: Option<Vec<Count>>,
     pub(crate) cases: Vec<Count>,
     pub(crate) bases: Vec<Count>,
     pub(crate) unknown: Vec<Count>,
@@ -128,6 +130,8 @@ struct Connections {
     tls_versions: Vec<Count>,
     closed: Vec<Count>,
     dark: Vec<Count>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    plaintext: Vec<Count>,
 }
 
 /// A histogram.
@@ -194,6 +198,7 @@ impl<'s> Summary<'s> {
             }),
             resets: resets(stats),
             unverified_resets: stats.unverified_resets,
+            kernel_resets: stats.kernel_resets.as_ref().map(kernel_resets),
             cases: list(&stats.cases, |(kind, outcome, edge)| Count {
                 kind: Some(words::kind(*kind)),
                 outcome: Some(words::outcome(*outcome)),
@@ -258,6 +263,19 @@ fn list<K>(counts: &BTreeMap<K, u64>, what: impl Fn(&K) -> Count) -> Vec<Count> 
     counts.iter().map(|(key, &count)| Count { count, ..what(key) }).collect()
 }
 
+fn kernel_resets(resets: &KernelResets) -> Vec<Count> {
+    let counted = resets.iter().filter(|&(.., count)| count > 0);
+    let count = |(frame, code, by, count): (KernelFrame, Option<ErrorCode>, Writer, u64)| Count {
+        frame: Some(frame.name()),
+        error_code: code.map(|code| code.0),
+        error_name: Some(code.map_or_else(|| "other".to_owned(), |code| code.to_string())),
+        sender: Some(words::writer(by)),
+        count,
+        ..Count::default()
+    };
+    counted.map(count).collect()
+}
+
 fn resets(stats: &Stats) -> Vec<Count> {
     let mut resets = list(&stats.resets, |(frame, code, sender, phase)| Count {
         frame: Some(frame),
@@ -320,6 +338,7 @@ fn connections(stats: &Stats) -> Connections {
         tls_versions: list(&seen.versions, |version| Count { version: Some(version), ..Count::default() }),
         closed: list(&seen.closed, |why| Count { why: Some(why), ..Count::default() }),
         dark: list(&seen.dark, |why| Count { why: Some(why), ..Count::default() }),
+        plaintext: list(&seen.plaintext, |what| Count { what: Some(what.name()), ..Count::default() }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The names of what the model holds, the same in every output.
 
-use crate::model::{Basis, CaseKind, Edge, Outcome, Phase, RetryResult, Side, Unsure, Verdict, Why};
+use crate::model::{Basis, CaseKind, Edge, Outcome, Phase, RetryResult, Side, Unsure, Verdict, Why, Writer};
 
 pub(crate) const SIDES: [Side; 2] = [Side::Client, Side::Server];
 pub(crate) const PHASES: [Phase; 4] = [Phase::BeforeResponse, Phase::InBody, Phase::AfterEnd, Phase::Unknown];
@@ -23,6 +23,14 @@ pub(crate) const fn side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
         Side::Server => "server",
+    }
+}
+
+/// Who wrote plaintext, as seen from the process.
+pub(crate) const fn writer(by: Writer) -> &'static str {
+    match by {
+        Writer::Local => "local",
+        Writer::Peer => "peer",
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use board::{Board, Publisher, Snapshot};
 pub use control::Control;
 pub use desk::Desk;
-pub use options::{CaptureOptions, Options, ProbeTargets};
+pub use options::{CaptureOptions, Options, PlaintextOptions, ProbeTargets};
 pub(crate) use system::now;
 
 use crate::config::Changes;
@@ -70,7 +70,10 @@ pub trait Reload {
 pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError>) {
     thread::scope(|scope| {
         let clock = Clock::new(system::reading());
-        let engine = Engine::start_live(scope, Keys::new(&plan.limits), plan, system::now());
+        let mut engine = Engine::start_live(scope, Keys::new(&plan.limits), plan, system::now());
+        if parts.source.gives_both() {
+            engine.count_once();
+        }
         let mut run = Run {
             started: system::now(),
             number: 0,
@@ -87,7 +90,7 @@ pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError
         run.engine.end(run.parts.desk);
         run.parts.desk.flush();
         run.publish(false);
-        (run.engine.stats(), run.engine.verdict(), error)
+        (run.stats(), run.engine.verdict(), error)
     })
 }
 
@@ -124,6 +127,9 @@ impl Run<'_> {
             let now = self.clock.read(system::reading());
             for packet in &mut batch.packets {
                 packet.time = self.clock.of_packet(packet.time);
+            }
+            for plaintext in &mut batch.plaintext {
+                plaintext.time = self.clock.of_packet(plaintext.time);
             }
             batch.lost_within =
                 batch.lost_within.map(|(since, until)| (self.clock.of_packet(since), self.clock.of_packet(until)));
@@ -219,12 +225,17 @@ impl Run<'_> {
         }
     }
 
+    /// Every count, those of the kernel among them.
+    fn stats(&mut self) -> Stats {
+        Stats { kernel_resets: self.parts.source.kernel_resets(), ..self.engine.stats() }
+    }
+
     fn publish(&mut self, running: bool) {
         self.number += 1;
         let keylogs = self.parts.keylogs.health();
         self.warn_of_exposed(&keylogs);
         let interfaces = self.parts.source.health();
-        let stats = self.engine.stats();
+        let stats = self.stats();
         let history = self.parts.desk.history();
         history.observe(self.clock.now(), &stats, &interfaces);
         let (mut history, top) = (history.steps(), history.top());

@@ -19,6 +19,8 @@ pub struct Options {
     pub capture: CaptureOptions,
     /// Keys are taken from the processes that make them.
     pub probe: Option<ProbeTargets>,
+    /// Plaintext is taken from the processes that encrypt it.
+    pub plaintext: Option<PlaintextOptions>,
     /// Whether they are was left open: they may be taken where that works.
     pub keys_left_open: bool,
     /// Key logs: files, directories or named pipes, there yet or not.
@@ -43,7 +45,18 @@ pub struct Options {
     pub summary: sink::Options,
 }
 
-/// Whose keys are taken from their processes.
+/// What plaintext is taken from processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaintextOptions {
+    /// Whose.
+    pub targets: ProbeTargets,
+    /// Resets are counted in the kernel, by code, and nothing is handed up.
+    pub kernel_only: bool,
+    /// The kernel's buffer, in bytes.
+    pub buffer: usize,
+}
+
+/// Whose keys or plaintext are taken from their processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProbeTargets {
     /// These processes and their children.
@@ -114,6 +127,7 @@ impl CaptureOptions {
     #[must_use]
     pub fn capabilities_of(&self, source: PacketSource) -> Vec<Capability> {
         match self.timestamps {
+            _ if source == PacketSource::Off => Vec::new(),
             _ if source == PacketSource::Tap => {
                 vec![Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON]
             }
@@ -137,7 +151,7 @@ impl Options {
     #[must_use]
     pub fn capabilities(&self) -> Vec<Capability> {
         let mut needed = self.capture.capabilities();
-        if self.probe.is_some() {
+        if self.probe.is_some() || self.plaintext.is_some() {
             needed.extend(ProbeTargets::CAPABILITIES);
         }
         needed
@@ -165,6 +179,7 @@ impl Default for Options {
         Self {
             capture: CaptureOptions::default(),
             probe: None,
+            plaintext: None,
             keys_left_open: false,
             keylogs: Vec::new(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9872))],

@@ -87,7 +87,7 @@ impl World {
         let id = ConnectionId(self.connections);
         let client: SocketAddr = client.parse().unwrap();
         let ends = Endpoints { client: Some(client), server: server.parse().ok(), proxied: None };
-        self.say(id, Kind::Opened { ends: Box::new(ends), joined: false });
+        self.say(id, Kind::Opened { ends: Box::new(ends), joined: false, plaintext: false });
         id
     }
 
@@ -95,7 +95,7 @@ impl World {
     pub(super) fn nowhere(&mut self, protocol: Protocol) -> ConnectionId {
         self.connections += 1;
         let id = ConnectionId(self.connections);
-        self.say(id, Kind::Opened { ends: Box::default(), joined: false });
+        self.say(id, Kind::Opened { ends: Box::default(), joined: false, plaintext: true });
         self.say(id, Kind::Protocol(protocol));
         id
     }

@@ -30,6 +30,7 @@ fn attack(settings: Settings) -> (Stats, Vec<Finding>) {
         say(Kind::Opened {
             ends: Box::new(Endpoints { client: Some(client), server: Some(server), proxied: None }),
             joined: false,
+            plaintext: false,
         });
         say(Kind::Protocol(Protocol::H2));
         let request = Request {

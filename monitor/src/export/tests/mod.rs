@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Family, Format, Kind, encode, families};
-use crate::model::{Finding, Stats};
+use crate::model::{Finding, KernelResets, Stats};
 use crate::sink::samples;
 use crate::sink::stream::StreamHealth;
 use crate::source::keylogs::KeyLogHealth;
@@ -46,7 +46,7 @@ fn full() -> Snapshot {
         started: samples::at(0),
         number: 9,
         capturing: true,
-        stats: samples::stats(),
+        stats: Stats { kernel_resets: Some(KernelResets::default()), ..samples::stats() },
         interfaces: vec![interface.clone(), interface, tap],
         keylogs: vec![log.clone(), log],
         probe: Some(KeyProbeHealth { taken: 7, lost: 1, probed: 2 }),

@@ -1,3 +1,4 @@
 mod captures;
 mod flows;
+mod plain;
 mod script;

@@ -98,7 +98,7 @@ impl Script {
 pub(super) fn short(event: &Event) -> String {
     let end = |end: Option<SocketAddr>| end.map_or_else(|| "?".to_owned(), |end| end.to_string());
     match &event.kind {
-        Kind::Opened { ends, joined } => {
+        Kind::Opened { ends, joined, .. } => {
             let proxied = ends.proxied.map_or(String::new(), |source| format!(" for {source}"));
             format!("opened {}>{}{proxied}{}", end(ends.client), end(ends.server), if *joined { " joined" } else { "" })
         }

@@ -156,6 +156,7 @@ fn gap(at: &str) -> &'static str {
         "acknowledged" => "the receiver had these bytes, the capture has not",
         "cap" => "too much came after a missing packet to wait on",
         "truncated" => "cut off by the snap length: capture with -s 0",
+        "probe" => "a probe took these bytes, and there was no room for them",
         _ => "still missing when the connection ended",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::page::{BAD, Cell, DIM, GOOD, PLAIN, Page, WARN, counted, grouped, moment, span};
-use crate::model::{CaseCounts, CaseKind, Edge, ErrorCode, Outcome, Stats, Why};
+use crate::model::{CaseCounts, CaseKind, Edge, ErrorCode, KernelResets, Outcome, Stats, Why};
 use crate::sink::printable;
 use crate::sink::summary::top;
 use crate::sink::words::{self, KINDS, OUTCOMES};
@@ -108,6 +108,9 @@ fn known_of_edges(page: &mut Page, stats: &Stats) {
 
 /// Resets by code, sender, frame and phase: the most frequent.
 pub(super) fn resets(page: &mut Page, stats: &Stats) {
+    if let Some(resets) = &stats.kernel_resets {
+        kernel_resets(page, resets);
+    }
     if stats.resets.is_empty() {
         return;
     }
@@ -139,6 +142,26 @@ pub(super) fn resets(page: &mut Page, stats: &Stats) {
     if stats.unverified_resets > 0 {
         let text = format!("{} rest on bytes that could not be authenticated", grouped(stats.unverified_resets));
         page.row("unverified", WARN, &text);
+    }
+}
+
+fn kernel_resets(page: &mut Page, resets: &KernelResets) {
+    page.heading("Resets counted in the kernel", "by the plaintext probes; whether or not they were read as well");
+    let counted = resets.iter().filter(|&(.., count)| count > 0);
+    let rows: Vec<Vec<Cell>> = counted
+        .map(|(frame, code, by, count)| {
+            vec![
+                Cell::number(count),
+                Cell::text(code.map_or_else(|| "other".to_owned(), |code| code.to_string())),
+                Cell::text(words::writer(by)),
+                Cell::text(frame.name()),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        page.paragraph(2, DIM, "none");
+    } else {
+        page.table(&["count", "code", "sent by", "frame"], &rows);
     }
 }
 

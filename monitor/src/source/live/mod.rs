@@ -1,13 +1,16 @@
 //! Live sources: packets as they come.
 
+mod beside;
 #[cfg(feature = "pcap")]
 pub mod pcap;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use beside::Beside;
+
 use super::SourceError;
-use crate::model::{Interest, PacketBatch, Process, SecretName, Time};
+use crate::model::{Interest, KernelResets, PacketBatch, Process, SecretName, Time};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum PacketSource {
     Pcap,
     /// Programs at the kernel's traffic control hooks.
     Tap,
+    /// No packets: plaintext alone.
+    Off,
 }
 
 /// Which clock stamps the packets of an interface.
@@ -78,6 +83,16 @@ pub trait LiveSource {
 
     /// How each interface does.
     fn health(&mut self) -> Vec<InterfaceHealth>;
+
+    /// It gives packets and plaintext, so that one connection may come as both.
+    fn gives_both(&self) -> bool {
+        false
+    }
+
+    /// Resets that programs in the kernel have counted themselves since the start; `None`: they count none.
+    fn kernel_resets(&mut self) -> Option<KernelResets> {
+        None
+    }
 }
 
 /// The system's time, which stamps packets.
@@ -124,7 +139,7 @@ pub struct KeyProbeHealth {
 pub struct InterfaceHealth {
     /// Its name.
     pub name: String,
-    /// What reads it: `pcap` or `tap`.
+    /// What reads it: `pcap`, `tap`, or `plaintext` for the probes that take it from processes.
     pub kind: &'static str,
     /// It is being read.
     pub up: bool,

@@ -30,7 +30,7 @@ use super::live::{InterfaceHealth, LiveSource};
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
 use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
-use crate::model::PacketBatch;
+use crate::model::{self, ErrorCode, KernelFrame, PacketBatch, Writer};
 use library::Program;
 use streams::{Boundary, Hopeless, Streams};
 
@@ -431,6 +431,16 @@ impl LiveSource for Plain {
             snapped_bytes: 0,
             reopened: 0,
         }]
+    }
+
+    fn kernel_resets(&mut self) -> Option<model::KernelResets> {
+        let mut counted = model::KernelResets::default();
+        for resets in self.resets().ok()? {
+            let frame = if resets.goaway { KernelFrame::GoAway } else { KernelFrame::RstStream };
+            let by = if resets.sent { Writer::Local } else { Writer::Peer };
+            counted.add(frame, resets.code.map(ErrorCode), by, resets.count);
+        }
+        Some(counted)
     }
 }
 

@@ -1,3 +1,5 @@
+mod plain;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +11,13 @@ use zeroize::Zeroizing;
 
 use super::Events;
 use super::connection::{Connection, Life};
-use super::table::{List, State, Table};
+use super::table::{List, Name, State, Table};
 use super::tls::Beside;
 use super::upper::Env;
 use crate::limits::Limits;
 use crate::model::{CloseHow, ConnectionId, Interest, Owners, Segment, TcpFlags, Time};
 
-/// Flows of one shard: segments in, events out.
+/// Flows of one shard: segments and plaintext in, events out.
 #[derive(Debug)]
 pub struct Shard<'m> {
     limits: Arc<Limits>,
@@ -251,7 +253,7 @@ impl<'m> Shard<'m> {
     pub fn segment(&mut self, segment: &Segment<'m>, arena: &[u8], out: &mut Events) {
         out.at(segment.ordinal);
         self.expire(segment.time, out);
-        let at = match self.table.find(segment.hash, &segment.key) {
+        let at = match self.table.find(segment.hash, Name::Tcp(segment.key)) {
             Some(at) if !self.reused(at, segment) => at,
             Some(at) => {
                 self.close(at, segment.time, CloseHow::Reused, true, out);
@@ -261,16 +263,16 @@ impl<'m> Shard<'m> {
                 } else {
                     self.forget_light(at);
                 }
-                self.insert(segment, out)
+                self.insert_flow(segment, out)
             }
-            None => self.insert(segment, out),
+            None => self.insert_flow(segment, out),
         };
         let chunk = segment.payload.chunk(arena);
         let Some(slot) = self.table.get_mut(at) else { return };
         slot.start.note(segment);
         let id = slot.id;
         match &slot.state {
-            State::Closed | State::Free => return,
+            State::Closed | State::Plain(_) | State::Free => return,
             State::Open(connection) if connection.is_over() => return,
             State::Open(_) => {}
             State::HalfOpen => {
@@ -281,7 +283,7 @@ impl<'m> Shard<'m> {
                     }
                     return;
                 }
-                let connection = Connection::new(id, slot.key, slot.start);
+                let connection = Connection::new(id, segment.key, slot.start);
                 slot.state = State::Open(Box::new(connection));
                 self.table.shift(at, List::Heavy);
             }
@@ -326,9 +328,12 @@ impl<'m> Shard<'m> {
     fn weigh(&mut self, at: u32) {
         let Some(slot) = self.table.get_mut(at) else { return };
         slot.touched = false;
-        let State::Open(connection) = &mut slot.state else { return };
-        self.counts.unsaid += connection.take_unsaid();
-        let (tls, http) = connection.memory();
+        let (unsaid, (tls, http)) = match &mut slot.state {
+            State::Open(connection) => (connection.take_unsaid(), connection.memory()),
+            State::Plain(plain) => (plain.take_unsaid(), (0, plain.memory())),
+            State::HalfOpen | State::Closed | State::Free => return,
+        };
+        self.counts.unsaid += unsaid;
         let round = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut slot.weight, (round(tls), round(http.saturating_add(FLOW))));
         replace(&mut self.weight.0, before.0 as usize, slot.weight.0 as usize);
@@ -338,8 +343,7 @@ impl<'m> Shard<'m> {
     /// The input ended: every flow is closed, in the order of their names.
     pub fn finish(&mut self, now: Time, out: &mut Events) {
         let now = now.max(self.now);
-        let mut open: Vec<(ConnectionId, u32)> =
-            self.table.open().map(|(at, connection)| (connection.id(), at)).collect();
+        let mut open: Vec<(ConnectionId, u32)> = self.table.open().map(|(at, id)| (id, at)).collect();
         open.sort_unstable();
         for (_, at) in open {
             self.close(at, now, CloseHow::InputEnded, false, out);
@@ -481,13 +485,18 @@ impl<'m> Shard<'m> {
                 own != first && !(segment.flags.has(TcpFlags::ACK) && peer == Some(segment.ack))
             }
             (_, Some(own)) => own != first,
-            (State::HalfOpen | State::Free, None) => false,
+            (State::HalfOpen | State::Plain(_) | State::Free, None) => false,
             (State::Closed, None) => true,
             (State::Open(connection), None) => !connection.may_begin(segment.from_low, first),
         }
     }
 
-    fn insert(&mut self, segment: &Segment<'m>, out: &mut Events) -> u32 {
+    fn insert_flow(&mut self, segment: &Segment<'m>, out: &mut Events) -> u32 {
+        self.insert(Name::Tcp(segment.key), segment.hash, segment.ordinal, segment.time, out)
+    }
+
+    /// Makes room for a flow.
+    fn insert(&mut self, name: Name, hash: u64, ordinal: u64, time: Time, out: &mut Events) -> u32 {
         let (light, heavy) = (self.table.len(List::Light), self.table.len(List::Heavy));
         if light + heavy >= self.limits.flows.max(1) {
             // Flows without payload may fill a share of the table, not push out those with payload.
@@ -498,11 +507,11 @@ impl<'m> Shard<'m> {
                 self.forget_light(oldest);
             } else if let Some(oldest) = self.table.oldest(List::Heavy) {
                 self.counts.evicted += 1;
-                self.close(oldest, segment.time, CloseHow::Evicted, false, out);
+                self.close(oldest, time, CloseHow::Evicted, false, out);
                 self.table.remove(oldest);
             }
         }
-        self.table.insert(segment.hash, segment.key, ConnectionId(segment.ordinal), segment.time)
+        self.table.insert(hash, name, ConnectionId(ordinal), time)
     }
 
     /// Forgets flows that were idle for too long, a bounded number of them: no more come than packets did.
@@ -540,7 +549,11 @@ impl<'m> Shard<'m> {
 
     /// Closes a flow. It stays in the table: as one that waits for a key when it may, otherwise as a closed one.
     fn close(&mut self, at: u32, time: Time, ending: CloseHow, may_wait: bool, out: &mut Events) {
-        let Some(id) = self.table.get(at).map(|slot| slot.id) else { return };
+        let Some(slot) = self.table.get(at) else { return };
+        let id = slot.id;
+        if let State::Plain(_) = slot.state {
+            return self.close_plain(at, time, ending, out);
+        }
         let mut done = false;
         let mut waits = false;
         self.run(at, id, out, |connection, env| {

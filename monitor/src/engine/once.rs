@@ -1,0 +1,344 @@
+//! One connection may come twice: as packets, and as the plaintext of a process at its end. It is counted once.
+//!
+//! Where packets are captured as well, plaintext stands for a connection whose addresses are known and whose packets cannot be read. What
+//! it tells is told of the connection that the packets opened. Where the packets can be read, it is passed over; where there are none, it is
+//! a connection of its own. Whichever was taken first stays: what a late key shows of the packets is then passed over. Without addresses
+//! nobody can say which connection it is, and it is passed over.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::model::{CloseHow, ConnectionId, DarkWhy, Endpoints, Event, ExchangeEnd, Kind, PlaintextUse, Time};
+
+/// Events of one connection that wait until it is known which witness is heard.
+const HELD: usize = 256;
+
+/// Events of all connections that wait.
+const HELD_TOTAL: usize = 1 << 16;
+
+type Map<K, V> = HashMap<K, V, FixedState>;
+/// Client and server.
+type Ends = (SocketAddr, SocketAddr);
+
+/// Lets each connection through once.
+#[derive(Debug, Default)]
+pub(super) struct Once {
+    /// Both kinds come.
+    watches: bool,
+    packets: Map<ConnectionId, Packets>,
+    plaintext: Map<ConnectionId, Plain>,
+    /// Open connections of packets, and of plaintext that is a connection of its own, by their ends.
+    by_ends: Map<Ends, ConnectionId>,
+    uses: BTreeMap<PlaintextUse, u64>,
+    /// Events that wait.
+    held: usize,
+}
+
+/// A connection of packets.
+#[derive(Debug)]
+struct Packets {
+    ends: Option<Ends>,
+    sight: Sight,
+    /// Its plaintext waits to be heard, or is heard instead.
+    plain: Option<ConnectionId>,
+}
+
+#[derive(Debug)]
+enum Sight {
+    /// Not known yet.
+    Unsettled,
+    /// Its requests can be read.
+    Readable,
+    /// They cannot, and nobody else can read them.
+    Dark,
+    /// Its plaintext is heard instead.
+    Replaced,
+    /// It has ended so, and its plaintext is still heard: its last word waits.
+    Ended(Event),
+    /// Its plaintext is a connection of its own, and was there first: nothing of it is told.
+    Untold,
+}
+
+/// A connection of plaintext.
+#[derive(Debug)]
+enum Plain {
+    /// Its addresses are not known, or how its packets can be read: its events wait.
+    Waiting(Vec<Event>, Option<Ends>),
+    /// A connection of its own.
+    Own(Ends),
+    /// It stands for a connection of packets.
+    For(ConnectionId),
+    /// It is passed over.
+    Passed,
+}
+
+impl Once {
+    /// Both kinds come from now on.
+    pub(super) const fn watch(&mut self) {
+        self.watches = true;
+    }
+
+    /// What became of connections of plaintext.
+    pub(super) const fn uses(&self) -> &BTreeMap<PlaintextUse, u64> {
+        &self.uses
+    }
+
+    /// Takes an event, and gives what is to be told.
+    pub(super) fn event(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
+        let opened = match &event.kind {
+            Kind::Opened { ends, plaintext, .. } => Some((known(ends), *plaintext)),
+            _ => None,
+        };
+        if !self.watches {
+            self.uses_own(opened.is_some_and(|(_, plaintext)| plaintext));
+            return tell(event);
+        }
+        match opened {
+            Some((ends, true)) => {
+                self.plaintext.insert(event.connection, Plain::Waiting(Vec::new(), ends));
+                self.of_plaintext(event, tell);
+            }
+            Some((ends, false)) => self.opened(event, ends, tell),
+            None if self.plaintext.contains_key(&event.connection) => self.of_plaintext(event, tell),
+            None => self.of_packets(event, tell),
+        }
+    }
+
+    fn uses_own(&mut self, one_more: bool) {
+        if one_more {
+            self.count(PlaintextUse::Own);
+        }
+    }
+
+    fn count(&mut self, what: PlaintextUse) {
+        *self.uses.entry(what).or_default() += 1;
+    }
+
+    /// A connection of packets begins.
+    fn opened(&mut self, event: Event, ends: Option<Ends>, tell: &mut dyn FnMut(Event)) {
+        let there = ends.and_then(|ends| self.by_ends.get(&ends)).copied();
+        let own = there.filter(|id| matches!(self.plaintext.get(id), Some(Plain::Own(_))));
+        let sight = if own.is_some() { Sight::Untold } else { Sight::Unsettled };
+        if own.is_none() {
+            if let Some(ends) = ends {
+                self.by_ends.insert(ends, event.connection);
+            }
+            self.packets.insert(event.connection, Packets { ends, sight, plain: None });
+            return tell(event);
+        }
+        self.packets.insert(event.connection, Packets { ends, sight, plain: None });
+    }
+
+    fn of_packets(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
+        let id = event.connection;
+        let Some(packets) = self.packets.get_mut(&id) else { return tell(event) };
+        let closed = matches!(event.kind, Kind::Closed { .. });
+        match &packets.sight {
+            Sight::Untold => {}
+            Sight::Replaced | Sight::Ended(_) if closed => {
+                packets.sight = Sight::Ended(event);
+                return;
+            }
+            Sight::Replaced | Sight::Ended(_) => {
+                if matches!(event.kind, Kind::Hello(_) | Kind::Secured(_) | Kind::Alert { .. } | Kind::Process(_)) {
+                    tell(event);
+                }
+                return;
+            }
+            Sight::Unsettled | Sight::Readable | Sight::Dark => {
+                let waits = packets.plain.filter(|_| matches!(packets.sight, Sight::Unsettled));
+                let sight = match &event.kind {
+                    Kind::Request(_) | Kind::Response { .. } | Kind::Reset(_) | Kind::GoAway(_) => Sight::Readable,
+                    Kind::Dark { why: DarkWhy::Tls(_), .. } => Sight::Dark,
+                    // It ends without having shown anything.
+                    Kind::Closed { .. } if waits.is_some() => Sight::Dark,
+                    _ => {
+                        tell(event);
+                        if closed {
+                            self.forget_packets(id);
+                        }
+                        return;
+                    }
+                };
+                let settled = !matches!((&packets.sight, &sight), (Sight::Readable, _));
+                if settled {
+                    packets.sight = sight;
+                }
+                if let Some(plain) = waits {
+                    if closed {
+                        self.settle(plain, event.time, tell);
+                        return self.of_packets(event, tell);
+                    }
+                    tell(event);
+                    return self.settle(plain, self.time_of(plain), tell);
+                }
+                tell(event);
+            }
+        }
+        if closed {
+            self.forget_packets(id);
+        }
+    }
+
+    fn forget_packets(&mut self, id: ConnectionId) {
+        let ends = self.packets.remove(&id).and_then(|packets| packets.ends);
+        if let Some(ends) = ends.filter(|ends| self.by_ends.get(ends) == Some(&id)) {
+            self.by_ends.remove(&ends);
+        }
+    }
+
+    /// When the first of the events that wait happened.
+    fn time_of(&self, plain: ConnectionId) -> Time {
+        match self.plaintext.get(&plain) {
+            Some(Plain::Waiting(held, _)) => held.first().map_or(Time::default(), |event| event.time),
+            _ => Time::default(),
+        }
+    }
+
+    fn of_plaintext(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
+        let id = event.connection;
+        let closed = matches!(event.kind, Kind::Closed { .. });
+        match self.plaintext.get_mut(&id) {
+            Some(Plain::Waiting(held, ends)) => {
+                if let Kind::Ends(found) = &event.kind {
+                    *ends = known(found);
+                }
+                let time = event.time;
+                held.push(event);
+                let (full, placed) = (held.len() >= HELD, ends.is_some());
+                self.held += 1;
+                self.settle(id, time, tell);
+                // With addresses it may still wait for its packets, which have a last word of their own.
+                if full || (closed && !placed) || self.held >= HELD_TOTAL {
+                    self.pass_over(id, if placed { PlaintextUse::Left } else { PlaintextUse::Unplaced });
+                }
+                return;
+            }
+            Some(Plain::Own(_)) => tell(event),
+            Some(Plain::For(packets)) => {
+                let packets = *packets;
+                self.tell_for(packets, event, tell);
+            }
+            Some(Plain::Passed) | None => {}
+        }
+        if closed {
+            if let Some(Plain::Own(ends)) = self.plaintext.remove(&id)
+                && self.by_ends.get(&ends) == Some(&id)
+            {
+                self.by_ends.remove(&ends);
+            }
+        }
+    }
+
+    /// Nothing of it is told, where nothing was yet.
+    fn pass_over(&mut self, id: ConnectionId, what: PlaintextUse) {
+        if let Some(plain) = self.plaintext.get_mut(&id)
+            && let Plain::Waiting(held, _) = plain
+        {
+            self.held -= held.len();
+            let over = is_over(held);
+            *plain = Plain::Passed;
+            self.count(what);
+            if over {
+                self.plaintext.remove(&id);
+            }
+        }
+    }
+
+    /// Plaintext that waits is heard or passed over, where it is known by now which.
+    fn settle(&mut self, id: ConnectionId, now: Time, tell: &mut dyn FnMut(Event)) {
+        let Some(Plain::Waiting(held, Some(ends))) = self.plaintext.get_mut(&id) else { return };
+        let ends = *ends;
+        let there = self.by_ends.get(&ends).copied();
+        let Some(packets) = there.and_then(|there| self.packets.get_mut(&there)) else {
+            if there.is_some() {
+                // Another of plaintext has these ends, and is not over yet as far as is known.
+                return self.pass_over(id, PlaintextUse::Left);
+            }
+            let held = std::mem::take(held);
+            self.held -= held.len();
+            self.count(PlaintextUse::Own);
+            if is_over(&held) {
+                self.plaintext.remove(&id);
+            } else {
+                self.plaintext.insert(id, Plain::Own(ends));
+                self.by_ends.insert(ends, id);
+            }
+            return held.into_iter().for_each(tell);
+        };
+        match packets.sight {
+            Sight::Unsettled => packets.plain = Some(id),
+            Sight::Dark => {
+                let (packets_id, held) = (there.unwrap_or(id), std::mem::take(held));
+                (packets.sight, packets.plain) = (Sight::Replaced, Some(id));
+                self.held -= held.len();
+                if is_over(&held) {
+                    self.plaintext.remove(&id);
+                } else {
+                    self.plaintext.insert(id, Plain::For(packets_id));
+                }
+                self.count(PlaintextUse::Instead);
+                let first = held.first().map_or(now, |event| event.time);
+                tell(Event { time: first, connection: packets_id, kind: Kind::Lit });
+                held.into_iter().for_each(|event| self.tell_for(packets_id, event, tell));
+            }
+            Sight::Readable | Sight::Replaced | Sight::Ended(_) | Sight::Untold => {
+                self.pass_over(id, PlaintextUse::Left);
+            }
+        }
+    }
+
+    /// Tells an event of plaintext as one of the connection of packets that it stands for.
+    fn tell_for(&mut self, id: ConnectionId, mut event: Event, tell: &mut dyn FnMut(Event)) {
+        let ended = match self.packets.get(&id).map(|packets| &packets.sight) {
+            Some(Sight::Ended(Event { kind: Kind::Closed { how, .. }, .. })) => Some(*how),
+            _ => None,
+        };
+        match &mut event.kind {
+            Kind::Opened { .. } | Kind::Ends(_) => return,
+            // The packets may have shown how it ended.
+            Kind::Ended { end: ExchangeEnd::Closed { how: how @ CloseHow::Freed, .. }, .. } => {
+                *how = ended.unwrap_or(*how);
+            }
+            Kind::Closed { unread, .. } => {
+                let unread = *unread;
+                let Some(packets) = self.packets.get_mut(&id) else { return };
+                let sight = std::mem::replace(&mut packets.sight, Sight::Untold);
+                let mut last = match sight {
+                    Sight::Ended(last) => last,
+                    // Nothing that comes of it can be read; its last word is told now.
+                    _ => Event { time: event.time, connection: id, kind: event.kind },
+                };
+                if let Kind::Closed { unread: of_packets, bytes, .. } = &mut last.kind {
+                    *of_packets = unread.min(*bytes);
+                }
+                let over = ended.is_some();
+                tell(last);
+                if over {
+                    self.forget_packets(id);
+                }
+                return;
+            }
+            _ => {}
+        }
+        tell(Event { connection: id, ..event });
+    }
+}
+
+/// These events are all of a connection.
+fn is_over(held: &[Event]) -> bool {
+    held.last().is_some_and(|event| matches!(event.kind, Kind::Closed { .. }))
+}
+
+const fn known(ends: &Endpoints) -> Option<Ends> {
+    match (ends.client, ends.server) {
+        (Some(client), Some(server)) => Some((client, server)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

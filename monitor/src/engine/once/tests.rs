@@ -1,0 +1,200 @@
+use std::sync::Arc;
+
+use super::Once;
+use crate::model::{
+    CloseHow, ConnectionId, DarkWhy, Endpoints, Event, Exchange, ExchangeEnd, GapWhere, HelloSeen, Kind, PlaintextUse,
+    Protocol, Request, Side, Time, TlsDark,
+};
+
+/// Packets and plaintext of one connection, as events; `p` is the one and `q` the other.
+struct Two {
+    once: Once,
+    now: u64,
+    told: Vec<String>,
+}
+
+const P: u64 = 1;
+const Q: u64 = 2;
+
+fn ends(port: u16) -> Endpoints {
+    let at = |port| Some(std::net::SocketAddr::from(([192, 0, 2, 1], port)));
+    Endpoints { client: at(port), server: at(443), proxied: None }
+}
+
+fn word(event: &Event) -> String {
+    let what = match &event.kind {
+        Kind::Opened { .. } => "opened".to_owned(),
+        Kind::Ends(_) => "ends".to_owned(),
+        Kind::Hello(_) => "hello".to_owned(),
+        Kind::Protocol(protocol) => protocol.name().to_owned(),
+        Kind::Request(exchange) => format!("request {}", exchange.id),
+        Kind::Ended { exchange, end: ExchangeEnd::Closed { how, .. }, .. } => format!("ended {exchange} {how:?}"),
+        Kind::Dark { .. } => "dark".to_owned(),
+        Kind::Lit => "lit".to_owned(),
+        Kind::Closed { how, bytes, unread } => format!("closed {how:?} {bytes} {unread}"),
+        other => format!("{other:?}"),
+    };
+    format!("{} {what}", if event.connection.0 == P { "p" } else { "q" })
+}
+
+impl Two {
+    fn new() -> Self {
+        let mut once = Once::default();
+        once.watch();
+        Self { once, now: 0, told: Vec::new() }
+    }
+
+    fn say(&mut self, of: u64, kind: Kind) -> &mut Self {
+        self.now += 1;
+        let told = &mut self.told;
+        let event = Event { time: Time(self.now), connection: ConnectionId(of), kind };
+        self.once.event(event, &mut |event| told.push(word(&event)));
+        self
+    }
+
+    fn open(&mut self, of: u64, ends: Endpoints) -> &mut Self {
+        self.say(of, Kind::Opened { ends: Box::new(ends), joined: false, plaintext: of == Q })
+    }
+
+    fn ask(&mut self, of: u64, id: u32) -> &mut Self {
+        self.say(of, Kind::Protocol(Protocol::H2));
+        let request = Arc::new(Request::default());
+        self.say(of, Kind::Request(Exchange { id, request, pushed: false }))
+    }
+
+    fn dark(&mut self) -> &mut Self {
+        self.say(P, Kind::Hello(Box::new(HelloSeen { sni: None, alpn: Vec::new() })));
+        self.say(P, Kind::Dark { by: None, why: DarkWhy::Tls(TlsDark::NoKey) })
+    }
+
+    fn close(&mut self, of: u64) -> &mut Self {
+        let (how, bytes, unread) =
+            if of == P { (CloseHow::Rst(Side::Server), 900, 900) } else { (CloseHow::Freed, 700, 10) };
+        self.say(of, Kind::Closed { how, bytes, unread })
+    }
+
+    fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    fn uses(&self) -> Vec<(PlaintextUse, u64)> {
+        self.once.uses().iter().map(|(what, count)| (*what, *count)).collect()
+    }
+
+    /// Nothing is kept of what is over.
+    fn empty(&self) -> bool {
+        self.once.packets.is_empty()
+            && self.once.plaintext.is_empty()
+            && self.once.by_ends.is_empty()
+            && self.once.held == 0
+    }
+}
+
+#[test]
+fn packets_that_can_be_read_are() {
+    let mut two = Two::new();
+    two.open(P, ends(9)).open(Q, ends(9)).ask(Q, 1).ask(P, 1).ask(Q, 3).ask(P, 3).close(Q).close(P);
+    let read = ["p opened", "p h2", "p request 1", "p h2", "p request 3", "p closed Rst(Server) 900 900"];
+    assert_eq!(two.told(), read);
+    assert_eq!(two.uses(), [(PlaintextUse::Left, 1)]);
+    assert!(two.empty());
+}
+
+#[test]
+fn plaintext_speaks_for_packets_that_cannot_be_read() {
+    let end = ExchangeEnd::Closed { how: CloseHow::Freed, goaway: None };
+    let ended = Kind::Ended { exchange: 3, end, status: None, responded: false, known: true };
+    // The plaintext is there before the packets are known to be dark, or comes later; and either ends first.
+    for early in [false, true] {
+        for packets_first in [false, true] {
+            let mut two = Two::new();
+            two.open(P, ends(9));
+            if early {
+                two.open(Q, Endpoints::default()).say(Q, Kind::Ends(Box::new(ends(9)))).ask(Q, 1).dark();
+            } else {
+                two.dark().open(Q, ends(9)).ask(Q, 1);
+            }
+            two.ask(Q, 3);
+            // A key comes late: what it shows was told already.
+            two.say(P, Kind::Lit).ask(P, 1);
+            if packets_first {
+                two.close(P).say(Q, ended.clone()).close(Q);
+            } else {
+                two.say(Q, ended.clone()).close(Q).close(P);
+            }
+            let mut wanted =
+                vec!["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p h2", "p request 3"];
+            wanted.extend(if packets_first {
+                ["p ended 3 Rst(Server)", "p closed Rst(Server) 900 10"]
+            } else {
+                ["p ended 3 Freed", "p closed Freed 700 10"]
+            });
+            assert_eq!(two.told(), wanted, "{early} {packets_first}");
+            assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
+            assert!(two.empty(), "{:?}", two.once);
+        }
+    }
+}
+
+#[test]
+fn plaintext_without_packets_is_a_connection() {
+    let mut two = Two::new();
+    two.open(Q, ends(9)).ask(Q, 1);
+    // Packets that are seen late are passed over, whatever they show.
+    two.open(P, ends(9)).ask(P, 1).close(Q).close(P);
+    assert_eq!(two.told(), ["q opened", "q h2", "q request 1", "q closed Freed 700 10"]);
+    assert_eq!(two.uses(), [(PlaintextUse::Own, 1)]);
+    assert!(two.empty());
+}
+
+#[test]
+fn plaintext_without_addresses_is_passed_over() {
+    let mut two = Two::new();
+    two.open(P, ends(9)).dark().open(Q, Endpoints::default()).ask(Q, 1).close(Q).close(P);
+    assert_eq!(two.told(), ["p opened", "p hello", "p dark", "p closed Rst(Server) 900 900"]);
+    assert_eq!(two.uses(), [(PlaintextUse::Unplaced, 1)]);
+    assert!(two.empty());
+    // And what waits for addresses is bounded.
+    two.open(Q, Endpoints::default());
+    for id in 0..10_000 {
+        two.ask(Q, id);
+    }
+    assert!(two.once.held == 0 && two.told().is_empty());
+    two.close(Q);
+    assert!(two.empty());
+}
+
+#[test]
+fn plaintext_that_ends_before_its_packets_are_judged_waits_for_them() {
+    for dark in [true, false] {
+        let mut two = Two::new();
+        two.open(P, ends(9)).open(Q, ends(9)).ask(Q, 1).close(Q);
+        assert_eq!(two.told(), ["p opened"]);
+        if dark {
+            two.dark().close(P);
+            let told = ["p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+            assert_eq!(two.told(), told);
+        } else {
+            two.ask(P, 1).close(P);
+            assert_eq!(two.told(), ["p h2", "p request 1", "p closed Rst(Server) 900 900"]);
+        }
+        assert!(two.empty());
+    }
+    // Packets that end without having shown anything leave it to the plaintext.
+    let mut two = Two::new();
+    two.open(P, ends(9)).open(Q, ends(9)).ask(Q, 1).close(P).close(Q);
+    assert_eq!(two.told(), ["p opened", "p lit", "p h2", "p request 1", "p closed Rst(Server) 900 10"]);
+    assert!(two.empty());
+}
+
+#[test]
+fn alone_either_passes() {
+    let mut two = Two { once: Once::default(), now: 0, told: Vec::new() };
+    two.open(Q, Endpoints::default()).ask(Q, 1).say(Q, Kind::Lit).close(Q);
+    assert_eq!(two.told().len(), 5);
+    assert_eq!(two.uses(), [(PlaintextUse::Own, 1)]);
+    let gap = Kind::Gap { by: Side::Client, bytes: None, at: GapWhere::Probe };
+    two.open(P, ends(9)).say(P, gap);
+    assert_eq!(two.told().len(), 2);
+    assert!(two.empty());
+}

@@ -1,0 +1,210 @@
+//! `watch --source plaintext`: the program itself, against what packets and keys show of the same traffic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use h2watch_tests::lab::observer::events;
+use h2watch_tests::program;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
+use super::plain::Client;
+
+/// Asks until there is an answer, for thirty seconds.
+fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    (0..600).find_map(|_| {
+        thread::sleep(Duration::from_millis(50));
+        ask()
+    })
+}
+
+/// A live run, what it says and its events.
+struct Watch {
+    server: Server,
+    found: PathBuf,
+    said: PathBuf,
+}
+
+impl Watch {
+    fn start(place: &Path, settings: &[&str]) -> Self {
+        let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
+        let mut command = program::command();
+        command.args(["watch", "--listen", "127.0.0.1:0", "--format", "none"]).args(settings);
+        command.arg("--events").arg(&found).stdin(Stdio::null()).stdout(Stdio::null());
+        let server = Server::start(command.stderr(fs::File::create(&said).unwrap()));
+        let this = Self { server, found, said };
+        let ready = until(|| this.printed().contains("metrics and status page").then_some(()));
+        assert!(ready.is_some(), "{}", this.printed());
+        this
+    }
+
+    fn printed(&self) -> String {
+        fs::read_to_string(&self.said).unwrap_or_default()
+    }
+
+    fn of(&self, event: &str) -> Vec<Value> {
+        events(&self.found).into_iter().filter(|one| one["event"] == event).collect()
+    }
+
+    /// What it would tell Prometheus.
+    fn metrics(&self) -> String {
+        let printed = self.printed();
+        let address = printed.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let answer =
+            Command::new("curl").args(["-s", "--max-time", "20", &format!("http://{address}/metrics")]).output();
+        String::from_utf8_lossy(&answer.unwrap().stdout).into_owned()
+    }
+
+    /// Waits for so many of an event.
+    fn wait_for(&self, event: &str, count: usize) {
+        let there = until(|| (self.of(event).len() >= count).then_some(()));
+        assert!(there.is_some(), "{count} of {event}\n{}\n{:#?}", self.printed(), events(&self.found));
+    }
+
+    /// Stops it. Gives its summary.
+    fn stop(&mut self) -> Value {
+        stop(&mut self.server, Signal::TERM);
+        self.of("summary").pop().unwrap_or_else(|| panic!("no summary\n{}", self.printed()))
+    }
+}
+
+fn stop(server: &mut Server, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap(), signal).unwrap();
+    assert_eq!(server.wait(), Some(0));
+}
+
+fn origin(origin: &Path, place: &Path, port: u16) -> Server {
+    let command = format!(
+        "SSLKEYLOGFILE=$PWD/keys.log exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem",
+        origin.display()
+    );
+    serve(&command, place, port)
+}
+
+fn ask(place: &Path, port: u16, paths: &[&str]) {
+    let urls: Vec<String> = paths.iter().map(|path| format!("-o /dev/null https://localhost:$PORT{path}")).collect();
+    // Some are refused: what curl thinks of that is its own affair.
+    let _ = shell(&format!("{CURL} {}", urls.join(" ")), place, port).output().unwrap();
+}
+
+/// What an event says but for when, where and under which number.
+fn bare(event: &Value) -> Value {
+    let mut event = event.clone();
+    for field in ["time", "id", "connection", "run", "client", "server", "process", "sni", "age_ms"] {
+        event.as_object_mut().unwrap().remove(field);
+    }
+    event
+}
+
+#[test]
+fn kestrels_plaintext_says_what_packets_and_keys_say() {
+    if !have("kestrels_plaintext_says_what_packets_and_keys_say", &["curl", "openssl", "tcpdump"]) || !super::may_load()
+    {
+        return;
+    }
+    let Some(binary) = kestrel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = origin(&binary, place, port);
+    let mut capture = Server::start(
+        shell("exec tcpdump -Z root -i lo -U -w seen.pcap tcp port $PORT 2>tcpdump.log", place, port)
+            .stdout(Stdio::null()),
+    );
+    let listens = || fs::read_to_string(place.join("tcpdump.log")).unwrap_or_default().contains("listening on");
+    assert!(until(|| listens().then_some(())).is_some());
+    let mut watch = Watch::start(place, &["--source", "plaintext", "--pid", &server.id().to_string()]);
+    for paths in [&["/big/300000", "/"][..], &["/h1only/x"], &["/reset/2"], &["/", "/late/13"], &["/big/1000000"]] {
+        ask(place, port, paths);
+    }
+    // The retry of the refused one is among these.
+    watch.wait_for("case", 3);
+    let summary = watch.stop();
+    stop(&mut capture, Signal::INT);
+    let replayed = place.join("replayed.jsonl");
+    let mut replay = program::command();
+    replay.args(["replay", "--format", "none", "--no-progress", "--keylog"]).arg(place.join("keys.log"));
+    replay.arg("--events").arg(&replayed).arg(place.join("seen.pcap"));
+    replay.output().unwrap();
+    let packets = events(&replayed);
+    let of = |event: &str| packets.iter().filter(|one| one["event"] == event).map(bare).collect::<Vec<_>>();
+    let resets: Vec<Value> = watch.of("reset").iter().map(bare).collect();
+    assert!(resets.iter().any(|reset| reset["error_name"] == "HTTP_1_1_REQUIRED"), "{resets:#?}");
+    assert_eq!(resets, of("reset"));
+    let seen = packets.last().unwrap();
+    for field in ["requests", "responses", "resets", "origin_errors", "streams"] {
+        assert_eq!(summary[field], seen[field], "{field}");
+    }
+    assert_eq!(summary["connections"]["protocols"], seen["connections"]["protocols"]);
+    // The same cases; Kestrel hands OpenSSL memory instead of sockets, so that nobody can say who asked again.
+    let cases = watch.of("case");
+    let request = |case: &Value| (case["request"].clone(), case["kind"].clone(), case["attempts"].clone());
+    assert_eq!(cases.iter().map(request).collect::<Vec<_>>(), of("case").iter().map(request).collect::<Vec<_>>());
+    for case in cases {
+        assert_eq!((&case["outcome"], &case["why"]), (&"unknown".into(), &"client_unknown".into()), "{case:#}");
+        assert_eq!(case["process"]["pid"], server.id(), "{case:#}");
+        assert_eq!(case.get("client"), None, "{case:#}");
+    }
+}
+
+#[test]
+fn beside_packets_each_connection_is_counted_once() {
+    if !have("beside_packets_each_connection_is_counted_once", &["curl", "openssl", "nghttpd"]) || !super::may_load() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = serve("exec nghttpd --no-content-length -d . $PORT key.pem cert.pem", place, port);
+    let pid = server.id().to_string();
+    for (keys, what) in [("none", "instead"), ("probe", "left")] {
+        let settings = ["--source", "tap,plaintext", "-i", "lo", "--keys", keys, "--pid", &pid];
+        let port_text = port.to_string();
+        let mut watch = Watch::start(place, &[&settings[..], &["--port", &port_text]].concat());
+        // Connections that stay: while they do, their sockets can be asked for their addresses.
+        let mut clients = [Client::connect(port), Client::connect(port)];
+        for client in &mut clients {
+            client.ask("/index.html", b"");
+            client.ask("/missing", b"");
+        }
+        let series = format!("h2watch_plaintext_connections_total{{use=\"{what}\"}} 2");
+        let there = until(|| watch.metrics().contains(&series).then_some(()));
+        assert!(there.is_some(), "{keys}: {}", watch.metrics());
+        clients.into_iter().for_each(|client| drop(client.close()));
+        let summary = watch.stop();
+        let _ = fs::remove_file(&watch.found);
+        let count = |field: &Value, name: &str, of: &str| {
+            let found = field.as_array().unwrap().iter().find(|one| one[name] == of);
+            found.map_or(0, |one| one["count"].as_u64().unwrap())
+        };
+        assert_eq!(count(&summary["requests"], "protocol", "h2"), 4, "{keys}: {summary:#}");
+        assert_eq!(summary["connections"]["count"], 2, "{keys}: {summary:#}");
+        assert_eq!(count(&summary["connections"]["plaintext"], "what", what), 2, "{keys}: {summary:#}");
+        assert_eq!(summary["verdict"], "nothing", "{keys}: {summary:#}");
+    }
+}
+
+#[test]
+fn the_kernel_counts_resets_alone() {
+    if !have("the_kernel_counts_resets_alone", &["curl", "openssl"]) || !super::may_load() {
+        return;
+    }
+    let Some(binary) = kestrel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = origin(&binary, place, port);
+    let pid = server.id().to_string();
+    let mut watch = Watch::start(place, &["--source", "plaintext", "--kernel-only", "--pid", &pid]);
+    ask(place, port, &["/h1only/x"]);
+    ask(place, port, &["/h1only/y", "/reset/2"]);
+    let summary = watch.stop();
+    let counts = summary["kernel_resets"].as_array().unwrap();
+    let of = |name: &str| {
+        let found = counts.iter().find(|one| one["error_name"] == name && one["sender"] == "local");
+        found.map_or(0, |one| one["count"].as_u64().unwrap())
+    };
+    assert_eq!((of("HTTP_1_1_REQUIRED"), of("INTERNAL_ERROR")), (2, 1), "{counts:#?}");
+    assert_eq!(summary["requests"], Value::Array(Vec::new()), "nothing is handed up");
+}
