@@ -92,7 +92,7 @@ mod tests {
     fn bytes_of_both_stay_what_they_were() {
         let data = Bytes::Arena { start: 0, len: 2 };
         let packets = PacketBatch {
-            packets: vec![Packet { time: Time(1), link: 1, data, wire_len: 2 }],
+            packets: vec![Packet { time: Time(1), link: 1, data, wire_len: 2, shortened: false }],
             arena: b"ab".to_vec(),
             lost: 1,
             ..PacketBatch::default()
