@@ -23,7 +23,8 @@ pub struct Limits {
     pub flow_idle: Duration,
     /// Half-open flow (SYN without payload) without a packet for this long: forgotten (capture time).
     pub half_open_idle: Duration,
-    /// Encrypted bytes held back while a key is missing, one direction of one flow.
+    /// Encrypted bytes held back while a key is missing, one direction of one flow. Those of a mapped file count too, though they are not
+    /// copied: the same capture is read the same from a pipe.
     pub held_flow: usize,
     /// Encrypted bytes held back while keys are missing, all flows of a shard.
     pub held_shard: usize,
@@ -109,7 +110,7 @@ impl Default for Limits {
             flow_idle: Duration::from_secs(3_600),
             half_open_idle: Duration::from_secs(30),
             held_flow: 64 << 10,
-            held_shard: 1 << 20,
+            held_shard: 2 << 20,
             events: 4_096,
             secrets: 200_000,
             key_wait: Duration::from_secs(10),

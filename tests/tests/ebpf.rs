@@ -1,5 +1,9 @@
 //! The kernel side on the kernel that runs: skipped, with a line that says so, where it may not be used.
 
+#[path = "ebpf/handshakes.rs"]
+mod handshakes;
+#[path = "ebpf/keylog.rs"]
+mod keylog;
 #[path = "ebpf/keys.rs"]
 mod keys;
 #[path = "ebpf/plain.rs"]
@@ -8,6 +12,10 @@ mod plain;
 mod plaintext;
 #[path = "ebpf/programs.rs"]
 mod programs;
+#[path = "ebpf/safety.rs"]
+mod safety;
+#[path = "ebpf/servers.rs"]
+mod servers;
 #[path = "ebpf/tap.rs"]
 mod tap;
 #[path = "ebpf/watch.rs"]

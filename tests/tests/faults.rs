@@ -245,3 +245,43 @@ fn slow_visitors_of_the_web_port_stop_nothing() {
     drop(slow);
     assert_eq!(watch.finish().unwrap().status, 0);
 }
+
+/// SIGHUP: window and servers hold from then on; a filter that is not valid changes nothing, and is said until it is put right.
+#[test]
+fn a_reload_changes_window_servers_and_filter() {
+    let Some(lab) = lab("a_reload_changes_window_servers_and_filter") else { return };
+    let (events, keys, config) =
+        (lab.folder().join("events.jsonl"), kestrel_keys(&lab), lab.folder().join("h2watch.toml"));
+    let origin = lab.origin.at(OriginKind::Kestrel.tls_port());
+    let set = |text: &str| fs::write(&config, text).unwrap();
+    set("window = \"10m\"\nfilter = \"tcp\"\n");
+    let mut command = Watch::command(&events, std::slice::from_ref(&keys));
+    let watch = Watch::run(&lab, command.arg("--config").arg(&config), &events).unwrap();
+    let reload = |count: f64, successful: f64| {
+        watch.program.signal(Signal::HUP);
+        watch.until("h2watch_reloads_total", &[], |reloads| reloads >= count).unwrap();
+        watch.until("h2watch_reload_successful", &[], |is| is == successful).unwrap();
+    };
+    let refusals = |count: f64| {
+        let labels = [("error", "HTTP_1_1_REQUIRED"), ("sender", "server")];
+        watch.until("h2watch_resets_total", &labels, |resets| resets >= count).unwrap();
+    };
+    refused(&lab, "/h1only/long");
+    refusals(1.0);
+    set(&format!("window = \"200ms\"\nserver = [\"192.0.2.1:443\", \"{origin}\"]\nfilter = \"tcp port 9\"\n"));
+    reload(1.0, 1.0);
+    assert_eq!(watch.scrape().unwrap().sum("h2watch_server_requests_total", &[("server", "192.0.2.1:443")]), Some(0.0));
+    refused(&lab, "/h1only/unseen");
+    set("window = \"200ms\"\nfilter = \"tcp prot 9\"\n");
+    reload(2.0, 0.0);
+    assert!(watch.program.printed().contains("\"tcp prot 9\" is not valid"), "{}", watch.program.printed());
+    set("window = \"200ms\"\nfilter = \"tcp\"\nthreads = 2\n");
+    reload(3.0, 0.0);
+    assert!(watch.program.printed().contains("needs a restart to hold: threads"), "{}", watch.program.printed());
+    refused(&lab, "/h1only/short");
+    refusals(2.0);
+    retries(&watch, 1.0);
+    let seen = watch.finish().unwrap();
+    let paths: Vec<_> = seen.of("case").filter_map(|case| case["request"]["path"].as_str()).collect();
+    assert_eq!(paths, ["/h1only/short", "/h1only/long"], "the window that a case began with is its own");
+}

@@ -67,7 +67,7 @@ fn continuation_flood() {
 
 #[test]
 fn half_open_flows() {
-    let run = scenario("half-open flows", 75_000, hostile::half_open);
+    let run = scenario("half-open flows, to a million", 250_000, hostile::half_open);
     assert!(run.stats.capped.contains_key("half_open_flows"), "{:?}", run.stats.capped);
 }
 

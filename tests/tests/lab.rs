@@ -108,11 +108,13 @@ fn a_busy_url_has_no_false_retry() {
         // Without an id nobody can tell who was served after a refusal: the cases are there, and none of them is called a retry.
         assert_eq!((plain.len(), outcomes(&plain, "retried")), (failed[0], 0), "{how}: {plain:#?}");
         assert_eq!(outcomes(&retries, "retried"), 0, "{how}: {retries:#?}");
-        // With an id it can be told, unless a neighbour's connection was just being opened when the window closed: that may hold anything.
+        // With an id it can be told, unless a neighbour's connection could not be read in time: that may hold anything. Connections that
+        // are just being opened when the window closes are waited for.
         let blind = ids.iter().filter(|case| case["why"] == "client_blind").count();
         let given_up = outcomes(&ids, "given_up");
         assert_eq!((ids.len(), given_up + blind), (failed[2], failed[2]), "{how}: {ids:#?}");
-        assert!(given_up > 0, "{how}: {ids:#?}");
+        println!("{how}: {given_up} of {} told, {blind} blind", ids.len());
+        assert!(given_up >= blind, "{how}: {ids:#?}");
         assert_eq!(judge::miscounted(&seen), Vec::<String>::new(), "{how}");
     }
 }

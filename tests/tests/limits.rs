@@ -59,6 +59,31 @@ fn memory_does_not_grow_with_the_capture() {
     }
 }
 
+/// The same capture is told the same whether it is mapped or read, where caps are met too.
+#[test]
+fn caps_do_not_hang_on_how_a_capture_is_read() {
+    let _alone = alone();
+    let defaults = Limits::default();
+    let few = Limits { held_flow: 8 << 10, held_shard: 24 << 10, flow_shard: 256 << 10, ..defaults.clone() };
+    for (name, cap, limits, make) in [
+        ("blind", "held", &few, (|| hostile::one_sided(400, 40)) as fn() -> Hostile),
+        ("blind and large", "held", &few, || hostile::one_sided(40, 400)),
+        ("joined late", "flow_memory", &few, || hostile::midstream_flows(4_000, 300)),
+        ("tiny segments", "", &defaults, || hostile::tiny_segments(50)),
+        ("large bodies", "", &defaults, || made(large(300, 1_448, 1))),
+    ] {
+        let told = |settled, threads| {
+            let run = replay_made(make(), settled, threads, limits);
+            (run.stats.capped.clone(), run.resets, format!("{:?}", run.stats))
+        };
+        let mapped = told(true, 1);
+        assert!(cap.is_empty() || mapped.0.contains_key(cap), "{name} meets its cap: {:?}", mapped.0);
+        for (settled, threads) in [(true, 2), (false, 1), (false, 2)] {
+            assert!(told(settled, threads) == mapped, "{name}: mapped {settled}, threads {threads}");
+        }
+    }
+}
+
 /// A budget of a quarter gives a quarter.
 #[test]
 fn the_budget_of_flows_is_kept_whatever_it_is() {

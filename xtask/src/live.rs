@@ -21,6 +21,9 @@ use beside::Beside;
 use drive::{Load, Shape, drive};
 use table::Run;
 
+/// How long each load warms up the origin.
+const WARM_UP: Duration = Duration::from_secs(5);
+
 /// Reads the arguments of `bench live`, and runs it.
 pub fn run_arguments(arguments: &[&str]) -> Result<(), String> {
     run(&Arguments::read(arguments)?)
@@ -39,14 +42,13 @@ fn origin(wanted: Option<OriginKind>) -> Result<OriginKind, String> {
     }
 }
 
-fn build() -> Result<(), String> {
+fn build() -> Result<PathBuf, String> {
     let mut cargo = Command::new("cargo");
     let built = cargo.args(["build", "--release", "--package", "h2watch", "--features", "pcap"]).status();
     if !built.is_ok_and(|status| status.success()) {
         return Err("cargo build --release --features pcap failed (it needs libpcap)".to_owned());
     }
-    program::use_built(PathBuf::from("target/release/h2watch"));
-    Ok(())
+    Ok(PathBuf::from("target/release/h2watch"))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -56,9 +58,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         );
     }
     let kind = origin(arguments.origin)?;
-    build()?;
+    let program = arguments.program.clone().map_or_else(build, Ok)?;
+    program::use_built(program);
     let sources: Vec<Beside> = arguments.sources.iter().copied().filter(Beside::is_usable).collect();
     let lab = Lab::start(&[kind], &[])?;
+    // A server that has just begun compiles as it goes.
+    for shape in Shape::ALL {
+        drive(&lab, &Load::new(shape, kind, &lab)?, WARM_UP, None)?;
+    }
     let mut runs: Vec<Run> = Vec::new();
     for round in 0..arguments.rounds {
         for shape in Shape::ALL {

@@ -28,6 +28,7 @@ cargo xtask COMMAND
   bench [--quick] [DIR]   makes corpora, runs h2watch and tshark on them in turn, prints time, CPU, memory and the ratio
   lab up|down|run         real origins and edges in network namespaces: starts them, ends them, or visits all and compares
   bench live [--quick] [--minutes N] [--seconds N] [--rounds N] [--sources none,pcap,tap,plaintext,tshark] [--origin NAME]
+             [--program H2WATCH]
                           runs h2watch by each source, and tshark, beside an origin under full load, in turns; prints throughput,
                           loss, delay, CPU and memory; --minutes: of the long run for memory, 0 for none
   corpus KIND N DIR       writes one corpus (large, large64k, small) of N requests as KIND.pcap and KIND.keys

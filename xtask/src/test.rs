@@ -17,6 +17,9 @@ const TOOLS: &[(&str, &str)] = &[
     // Without the package `apache2`, which starts a server.
     ("apache2", "apache2-bin"),
     ("haproxy", "haproxy"),
+    ("nginx", "nginx"),
+    ("node", "nodejs"),
+    ("perl", "perl-base"),
     ("nghttpx", "nghttp2-proxy"),
     ("nghttpd", "nghttp2-server"),
     ("h2load", "nghttp2-client"),
@@ -53,6 +56,8 @@ pub fn set_up() {
         Command::new("apt-get")
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // Packages start none of their servers.
+            .env("RUNLEVEL", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()

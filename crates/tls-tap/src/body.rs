@@ -23,20 +23,29 @@ impl<'m> Body<'_, 'm> {
         one.into_iter().chain(many.iter().map(|piece| &**piece))
     }
 
-    /// Moves the pieces to the end of `into`, copying what would not last. Returns how many pieces and owned bytes that were.
+    /// Moves the pieces to the end of `into`, copying what would not last. Returns how many pieces and bytes that were.
     pub(crate) fn keep(&mut self, into: &mut impl Extend<Cow<'m, [u8]>>) -> (usize, usize) {
         match self {
             Self::One(chunk) => {
-                let piece = chunk.keep();
-                let owned = owned(&piece);
-                into.extend([piece]);
-                (1, owned)
+                into.extend([chunk.keep()]);
+                (1, chunk.len())
             }
             Self::Many(pieces) => {
-                let kept = (pieces.len(), pieces.iter().map(owned).sum());
+                let kept = (pieces.len(), pieces.iter().map(|piece| piece.len()).sum());
                 into.extend(pieces.drain(..));
                 kept
             }
+        }
+    }
+
+    /// Takes the record in one piece, without a copy where it lies in one that lasts.
+    pub(crate) fn keep_whole(&mut self) -> Cow<'m, [u8]> {
+        match self {
+            Self::One(chunk) => chunk.keep(),
+            Self::Many(pieces) => match pieces.as_slice() {
+                [Cow::Borrowed(bytes)] => Cow::Borrowed(bytes),
+                _ => Cow::Owned(pieces.concat()),
+            },
         }
     }
 
@@ -102,15 +111,6 @@ pub(crate) fn copy_at<'p>(pieces: impl Iterator<Item = &'p [u8]>, mut offset: us
     out.is_empty()
 }
 
-/// Heap bytes that a piece owns.
-#[expect(clippy::ptr_arg, reason = "whether it is owned is the question")]
-pub(crate) fn owned(piece: &Cow<'_, [u8]>) -> usize {
-    match piece {
-        Cow::Borrowed(_) => 0,
-        Cow::Owned(bytes) => bytes.len(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +127,7 @@ mod tests {
         }
         assert!(!body.copy_at(5, &mut [0; 3]));
         let mut kept = Vec::new();
-        assert_eq!(body.keep(&mut kept), (3, 1));
+        assert_eq!(body.keep(&mut kept), (3, 7));
         assert_eq!(kept.concat(), [0, 1, 2, 3, 4, 5, 6]);
     }
 }

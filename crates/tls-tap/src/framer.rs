@@ -10,6 +10,9 @@ use crate::scan::Scan;
 /// Bytes at a record's end that are kept of a damaged record: the TLS 1.3 content type and a tag of 16 bytes.
 pub(crate) const TAIL: usize = 17;
 
+/// Pieces of a record at most: one of full size in segments of an Ethernet frame is cut in 13. One that is cut in more is copied.
+pub(crate) const PIECES: usize = 16;
+
 /// What the bytes amount to.
 #[derive(Debug)]
 pub(crate) enum Item<'r, 'm> {
@@ -35,10 +38,11 @@ pub(crate) struct Framer<'m> {
     damaged: bool,
     /// The record in `pieces` was handed out.
     done: bool,
-    spare: Vec<u8>,
     scan: Option<Box<Scan>>,
     /// Bytes that a scan left behind, to be cut before what comes.
     replay: Option<Box<Replay>>,
+    /// A record came in several chunks: room for pieces may have been made.
+    assembled: bool,
     seen: bool,
     dead: bool,
     ends: bool,
@@ -60,9 +64,9 @@ impl<'m> Framer<'m> {
             pieces: Vec::new(),
             damaged: false,
             done: false,
-            spare: Vec::new(),
             scan: midstream.then(|| Box::new(Scan::new(0))),
             replay: None,
+            assembled: false,
             seen: midstream,
             dead: false,
             ends: false,
@@ -135,7 +139,7 @@ impl<'m> Framer<'m> {
             self.have = 0;
             return None;
         }
-        self.recycle_pieces();
+        self.pieces.clear();
         if lost < self.left as u64 {
             self.damaged = true;
             self.left = self.left.saturating_sub(usize::try_from(lost).unwrap_or(usize::MAX));
@@ -162,9 +166,9 @@ impl<'m> Framer<'m> {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.pieces.capacity() * size_of::<Cow<'_, [u8]>>()
-            + self.pieces.iter().map(body::owned).sum::<usize>()
-            + self.spare.capacity()
+        // Bytes that last count as copied ones do.
+        let room = if self.assembled { PIECES * size_of::<Cow<'_, [u8]>>() } else { 0 };
+        room + self.pieces.iter().map(|piece| piece.len()).sum::<usize>()
             + self.scan.as_ref().map_or(0, |scan| scan.memory())
     }
 
@@ -208,15 +212,21 @@ impl<'m> Framer<'m> {
     }
 
     fn append(&mut self, chunk: Chunk<'m, '_>) {
+        if chunk.is_empty() {
+            return;
+        }
+        self.assembled = true;
+        let pieces = self.pieces.len();
         match (chunk, self.pieces.last_mut()) {
-            (chunk, _) if chunk.is_empty() => {}
-            (Chunk::Lasting(bytes), _) => self.pieces.push(Cow::Borrowed(bytes)),
-            (Chunk::Passing(bytes), Some(Cow::Owned(last))) => last.extend_from_slice(bytes),
-            (Chunk::Passing(bytes), _) => {
-                let mut piece = std::mem::take(&mut self.spare);
-                piece.reserve(self.left.min(2 * bytes.len()));
-                piece.extend_from_slice(bytes);
-                self.pieces.push(Cow::Owned(piece));
+            (chunk, Some(Cow::Owned(last))) => last.extend_from_slice(chunk.bytes()),
+            (Chunk::Lasting(bytes), _) if pieces < PIECES => self.pieces.push(Cow::Borrowed(bytes)),
+            (chunk, _) => {
+                let mut whole = self.pieces.concat();
+                self.pieces.clear();
+                // A header that only claims a length makes no room for it.
+                whole.reserve(self.left.min(whole.len() + 4 * chunk.len()));
+                whole.extend_from_slice(chunk.bytes());
+                self.pieces.push(Cow::Owned(whole));
             }
         }
     }
@@ -224,18 +234,7 @@ impl<'m> Framer<'m> {
     fn recycle(&mut self) {
         self.done = false;
         self.damaged = false;
-        self.recycle_pieces();
-    }
-
-    fn recycle_pieces(&mut self) {
-        for piece in self.pieces.drain(..) {
-            if let Cow::Owned(mut bytes) = piece
-                && bytes.capacity() > self.spare.capacity()
-            {
-                bytes.clear();
-                self.spare = bytes;
-            }
-        }
+        self.pieces.clear();
     }
 
     /// The header in the making makes no sense: looks for a boundary from its second byte on.

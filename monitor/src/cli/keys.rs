@@ -54,11 +54,12 @@ impl KeysOptions {
 pub(super) fn run(options: &KeysOptions) -> Exit {
     match write(options) {
         Ok(KeyLogCounts { connections, nameless }) => {
-            complain(&format!("wrote the keys of {connections} connections"));
+            complain(&format!("connections whose keys were written: {connections}"));
             if nameless > 0 {
                 let interfaces = options.capture.interfaces.join(", ");
                 complain(&format!(
-                    "{nameless} handshakes had no packets on {interfaces}, and so no name in a key log: check --interface and --port"
+                    "handshakes without packets on {interfaces}, and so without a name in the key log: {nameless}; check --interface and \
+                     --port"
                 ));
             }
             Exit::Nothing
@@ -77,8 +78,7 @@ fn write(options: &KeysOptions) -> Result<KeyLogCounts, String> {
     let mut probe = watch::open_probe(&options.targets)?;
     let mut capabilities = options.capture.capabilities();
     capabilities.extend(ProbeTargets::CAPABILITIES);
-    let kept = privileges::drop(Needs { capabilities: &capabilities, ..Needs::default() })?;
-    kept.notes.iter().for_each(|note| complain(note));
+    privileges::drop(Needs { capabilities: &capabilities, ..Needs::default() })?;
     complain("taking keys");
     let written = write_keys(KeyLogParts {
         source: &mut *source,

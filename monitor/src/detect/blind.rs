@@ -1,12 +1,14 @@
 //! Where a client could have asked without being seen.
 
+use std::collections::BTreeSet;
+
 use super::connections::Map;
-use crate::model::{DarkWhy, Time};
+use crate::model::{ConnectionId, DarkWhy, Time};
 
 /// What one client host has that cannot be read, towards one server.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
-    /// Connections that cannot be read now, or of which it is not settled yet.
+    /// Connections that cannot be read now.
     open: u32,
     /// When one of them last could have held something.
     last: Time,
@@ -16,6 +18,8 @@ struct Pair {
 #[derive(Debug, Default)]
 pub(super) struct Blind {
     pairs: Map<(u64, u64), Pair>,
+    /// Open connections of which it is not known yet whether they can be read, by when they began.
+    pending: BTreeSet<((u64, u64), Time, u64)>,
     /// Pairs at which those of long ago are dropped: twice what was left the last time, so that the work stays linear.
     full: usize,
     /// When the latest of the pairs was that there was no room for: since then any client may have asked unseen.
@@ -42,6 +46,21 @@ impl Blind {
     pub(super) fn point(&mut self, pair: (u64, u64), at: Time) {
         let found = self.pairs.entry(pair).or_default();
         found.last = found.last.max(at);
+    }
+
+    /// A connection began, and what it speaks is not known yet.
+    pub(super) fn pend(&mut self, pair: (u64, u64), began: Time, id: ConnectionId) {
+        self.pending.insert((pair, began, id.0));
+    }
+
+    /// It is known now, or the connection has ended.
+    pub(super) fn settle(&mut self, pair: (u64, u64), began: Time, id: ConnectionId) {
+        self.pending.remove(&(pair, began, id.0));
+    }
+
+    /// The client has a connection to this server that began before `until`, and nobody knows yet whether it can be read.
+    pub(super) fn is_pending(&self, pair: (u64, u64), until: Time) -> bool {
+        self.pending.range((pair, Time(0), 0)..(pair, until, 0)).next().is_some()
     }
 
     /// The client may have asked this server since `since` without being seen.
@@ -76,7 +95,7 @@ pub(super) const fn may_be_http(why: DarkWhy) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Blind;
-    use crate::model::Time;
+    use crate::model::{ConnectionId, Time};
 
     #[test]
     fn what_there_is_no_room_for_speaks_of_every_client() {
@@ -92,6 +111,16 @@ mod tests {
         assert!(full > 10, "and that is counted");
         assert!(blind.since((77_777, 1), Time(5)), "whoever asked may be among those");
         assert!(!blind.since((77_777, 1), Time(20_000)));
+    }
+
+    #[test]
+    fn what_began_later_is_not_waited_for() {
+        let mut blind = Blind::default();
+        blind.pend((1, 1), Time(100), ConnectionId(7));
+        assert!(blind.is_pending((1, 1), Time(101)) && !blind.is_pending((1, 1), Time(100)));
+        assert!(!blind.is_pending((1, 2), Time(200)) && !blind.is_pending((2, 1), Time(200)));
+        blind.settle((1, 1), Time(100), ConnectionId(7));
+        assert!(!blind.is_pending((1, 1), Time(200)));
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub(super) struct Connection {
     pub(super) sni: Option<Box<str>>,
     pub(super) offers_h2: bool,
     pub(super) offers_only_http1: bool,
+    /// When it began, until it is known what it speaks and whether that can be read.
+    pub(super) pending: Option<Time>,
     /// Since when requests could not be read.
     pub(super) blind: Option<Time>,
     /// Could not be read at some time.
@@ -108,6 +110,7 @@ impl Connection {
             sni: None,
             offers_h2: false,
             offers_only_http1: false,
+            pending: None,
             blind: None,
             dark: false,
             notes: 0,

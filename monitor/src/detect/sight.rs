@@ -16,8 +16,9 @@ impl Core {
             *self.stats.capped.entry("suspected").or_default() += 1;
         }
         // Until it is known what it speaks, it may have held anything.
-        if connection.protocol.is_none() {
-            self.go_blind(at, connection);
+        if connection.protocol.is_none() && connection.blind.is_none() && connection.pending.is_none() {
+            connection.pending = Some(at);
+            self.blind.pend((connection.host, connection.server), at, connection.id);
         }
     }
 
@@ -144,6 +145,7 @@ impl Core {
     }
 
     fn go_blind(&mut self, at: Time, connection: &mut Connection) {
+        self.settle(connection);
         if connection.blind.is_none() {
             connection.blind = Some(at);
             self.blind.begin(connection.pair());
@@ -151,7 +153,22 @@ impl Core {
         }
     }
 
+    /// It is known now whether the connection can be read. True: it was not before.
+    fn settle(&mut self, connection: &mut Connection) -> bool {
+        let pending = connection.pending.take();
+        if let Some(began) = pending {
+            self.blind.settle((connection.host, connection.server), began, connection.id);
+        }
+        pending.is_some()
+    }
+
     fn see(&mut self, connection: &mut Connection, held: Option<Time>) {
+        if self.settle(connection)
+            && let Some(at) = held
+        {
+            self.blind.point((connection.host, connection.server), at);
+            self.trim();
+        }
         if connection.blind.take().is_some() {
             self.blind.end(connection.pair(), held);
         }

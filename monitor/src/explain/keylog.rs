@@ -1,4 +1,4 @@
-//! How servers write a key log.
+//! How servers write a key log: for `h2watch explain keylog`, and for docs/keys.md, which is made of it.
 
 use super::page::Page;
 
@@ -28,6 +28,7 @@ SSLKEYLOGFILE=/run/app/keys.log dotnet app.dll",
              Value=\"true\" /> in the project.",
             "Keys are written with each handshake, TLS 1.2 and 1.3. After somebody truncates the file the next line lands behind a \
              hole of NUL bytes, which h2watch passes over.",
+            "An application that was published as a single file has its *.runtimeconfig.json inside: not tried.",
         ],
     },
     Server {
@@ -72,25 +73,38 @@ SSL_CTX *SSL_CTX_new(const SSL_METHOD *m) {
 }
 
 LD_PRELOAD=/usr/local/lib/libkeylog.so SSLKEYLOGFILE=/run/nginx/keys.log nginx",
-        notes: &["nginx 1.22.1 used TLS 1.2 in that trial, one CLIENT_RANDOM line a connection."],
+        notes: &["Tried with TLS 1.2 and 1.3. nginx 1.22.1 speaks 1.3 only where ssl_protocols names it."],
     },
     Server {
         name: "haproxy",
         also: &[],
-        tried: "tried: HAProxy 2.6.12 (Debian), TLS 1.3, of visitors' connections. Those to servers (ssl_bc_...): not tried",
-        how: "Turn the secrets on and write them by a log format; whatever takes the log makes the file of it. For HAProxy as the edge, \
-              use the fetches that begin with ssl_bc_ for the connections to its servers.",
+        tried: "tried: HAProxy 2.6.12 (Debian), TLS 1.2 and 1.3 with visitors, TLS 1.2 with servers",
+        how: "Turn the secrets on, and write them by a log format; whatever takes the log makes the file of it.",
         lines: "\
 global
     tune.ssl.keylog on
+
+# connections of visitors, TLS 1.3
 frontend f
-    log-format \"CLIENT_HANDSHAKE_TRAFFIC_SECRET %[ssl_fc_client_random,hex] %[ssl_fc_client_handshake_traffic_secret]\\nSERVER_HANDSHAKE_TRAFFIC_SECRET %[ssl_fc_client_random,hex] %[ssl_fc_server_handshake_traffic_secret]\\nCLIENT_TRAFFIC_SECRET_0 %[ssl_fc_client_random,hex] %[ssl_fc_client_traffic_secret_0]\\nSERVER_TRAFFIC_SECRET_0 %[ssl_fc_client_random,hex] %[ssl_fc_server_traffic_secret_0]\"",
-        notes: &["A line is written when a request ends, not with the handshake: keys come late, and once for each request."],
+    log-format \"CLIENT_HANDSHAKE_TRAFFIC_SECRET %[ssl_fc_client_random,hex] %[ssl_fc_client_handshake_traffic_secret]\\nSERVER_HANDSHAKE_TRAFFIC_SECRET %[ssl_fc_client_random,hex] %[ssl_fc_server_handshake_traffic_secret]\\nCLIENT_TRAFFIC_SECRET_0 %[ssl_fc_client_random,hex] %[ssl_fc_client_traffic_secret_0]\\nSERVER_TRAFFIC_SECRET_0 %[ssl_fc_client_random,hex] %[ssl_fc_server_traffic_secret_0]\"
+
+# connections of visitors, TLS 1.2
+    log-format \"CLIENT_RANDOM %[ssl_fc_client_random,hex] %[ssl_fc_session_key,hex]\"
+
+# connections to servers (HAProxy as the edge), TLS 1.2
+    log-format \"CLIENT_RANDOM %[ssl_bc_client_random,hex] %[ssl_bc_session_key,hex]\"
+backend b
+    server s 192.0.2.1:443 ssl alpn h2,http/1.1 ssl-max-ver TLSv1.2",
+        notes: &[
+            "A line is written when a request ends, not with the handshake: keys come late, and once for each request.",
+            "2.6 has no words for the TLS 1.3 secrets of connections to servers (ssl_bc_client_traffic_secret_0 is an unknown fetch \
+             method there). Later versions: not tried.",
+        ],
     },
     Server {
         name: "node",
         also: &["nodejs", "node.js"],
-        tried: "tried: Node.js 20.20.2 (http2 server), by flag and by NODE_OPTIONS",
+        tried: "tried: Node.js 20.20.2 (http2 server), TLS 1.2 and 1.3, by flag and by NODE_OPTIONS",
         how: "Start it with the flag, or set NODE_OPTIONS.",
         lines: "\
 node --tls-keylog=/run/app/keys.log server.js
@@ -108,7 +122,7 @@ NODE_OPTIONS=--tls-keylog=/run/app/keys.log",
     Server {
         name: "go",
         also: &["golang"],
-        tried: "tried: Go 1.19.8 (net/http server)",
+        tried: "tried: Go 1.19.8 (net/http server), TLS 1.2 and 1.3",
         how: "There is no switch from outside: the program sets tls.Config.KeyLogWriter.",
         lines: "\
 keys, err := os.OpenFile(\"/run/app/keys.log\", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0600)
@@ -124,13 +138,33 @@ fn write(page: &mut Page, server: &Server) {
     server.notes.iter().for_each(|note| page.paragraph(note));
 }
 
+const GENERAL: [&str; 3] = [
+    "Who reads the file can read the traffic: keep it on a tmpfs (/run), readable by the server and h2watch alone, and turn it off when \
+     you are done. A connection that was opened before has no keys in it (TLS 1.2), or can still be found by search (TLS 1.3).",
+    "Then: h2watch doctor --interface eth0 --keylog FILE says whether the keys match the traffic.",
+    "A server that uses OpenSSL 3, or was written in Go, needs none of this where h2watch may load probes: h2watch watch --keys probe \
+     takes the keys from the process (docs/ebpf.md).",
+];
+
 fn general(page: &mut Page) {
     page.heading("For all of them");
-    page.paragraph(
-        "Who reads the file can read the traffic: keep it on a tmpfs (/run), readable by the server and h2watch alone, and turn it off \
-         when you are done. A connection that was opened before has no keys in it (TLS 1.2), or can still be found by search (TLS 1.3).",
-    );
-    page.paragraph("Then: h2watch doctor --interface eth0 --keylog FILE says whether the keys match the traffic.");
+    GENERAL.iter().for_each(|text| page.paragraph(text));
+}
+
+/// The same as a document: docs/keys.md.
+#[cfg(test)]
+pub(super) fn document() -> String {
+    let mut text = "# Key logs\n\nHow servers write their TLS keys (NSS key log format, `SSLKEYLOGFILE`). `h2watch explain keylog SERVER` says \
+                    the same; both are made of `monitor/src/explain/keylog.rs`, and a test holds this page to it.\n"
+        .to_owned();
+    for server in SERVERS {
+        text +=
+            &format!("\n## {}\n\n**{}.** {}\n\n```\n{}\n```\n", server.name, server.tried, server.how, server.lines);
+        server.notes.iter().for_each(|note| text += &format!("\n{note}\n"));
+    }
+    text += "\n## For all of them\n";
+    GENERAL.iter().for_each(|paragraph| text += &format!("\n{paragraph}\n"));
+    text
 }
 
 pub(super) fn all() -> String {

@@ -69,6 +69,17 @@ fn key_logs_of_every_server_say_whether_they_were_tried() {
 }
 
 #[test]
+fn the_documentation_says_the_same_of_key_logs() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/keys.md");
+    let new = keylog::document();
+    if std::env::var_os("H2WATCH_BLESS").is_some() {
+        std::fs::write(&path, new).unwrap();
+    } else {
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), new, "run the test with H2WATCH_BLESS=1 to write it");
+    }
+}
+
+#[test]
 fn outcomes() {
     let all = explain(&words("outcome")).unwrap();
     assert!(

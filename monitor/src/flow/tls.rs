@@ -107,12 +107,9 @@ impl<'m> TlsLayer<'m> {
         self.tap.gap(time.0, of(side), bytes, keys, &mut Ears { inner: &mut self.inner, beside, teller });
     }
 
-    /// A connection whose key is missing is dark from its first held record on, not only from its end.
+    /// A connection whose key is missing is dark from the first record on that is held behind both hellos, not only from its end.
     fn say_blind(&self, time: Time, keys: &KeyStore, teller: &mut Teller<'_>) {
-        if !teller.is_dark(Side::Client)
-            && self.tap.waits_for_key()
-            && self.tap.random().is_some_and(|random| keys.get(random).is_none())
-        {
+        if !teller.is_dark(Side::Client) && self.tap.is_without_key(keys) {
             teller.dark(time, None, DarkWhy::Tls(tls_tap::Dark::NoKey));
         }
     }

@@ -11,8 +11,9 @@ use memmap2::{Advice, Mmap, UncheckedAdvice};
 pub(super) const WINDOW: usize = 2 << 20;
 
 /// How far back each range that is given back begins at least. A page that is read again later brings its whole folio back, up to 2 MiB
-/// of the file, so that a few late looks would otherwise keep most of it resident.
-const BEHIND: usize = 256 << 20;
+/// of the file, so that a few late looks would otherwise keep most of it resident. To look for such pages takes time, page by page: what
+/// lies further back is left to the sweeps.
+const BEHIND: usize = 32 << 20;
 
 /// Ranges given back between two sweeps over everything before.
 const SWEEP: u32 = 16;

@@ -48,7 +48,7 @@ pub struct KeyLogParts<'r> {
 pub struct KeyLogCounts {
     /// Connections whose keys were written.
     pub connections: u64,
-    /// TLS 1.3 handshakes that the probe saw and no packets showed: no line names them.
+    /// TLS 1.3 secrets that the probe saw and to which no packets belonged: no line has them.
     pub nameless: u64,
 }
 
@@ -158,7 +158,6 @@ impl Wire {
     fn secret(&mut self, line: &str) {
         let before = self.store.generation();
         self.log.push(line.as_bytes(), &mut self.store);
-        // An Early Secret names no connection by itself.
         self.taken += u64::from(self.store.generation() != before);
     }
 
@@ -182,7 +181,9 @@ impl Wire {
             // Nobody searches for keys of connections joined late.
             shard.samples();
             for line in shard.take_followed() {
-                self.found += u64::from(line.starts_with("SERVER_HANDSHAKE_TRAFFIC_SECRET "));
+                // From each secret by transcript one of these follows.
+                let one = ["SERVER_HANDSHAKE_TRAFFIC_SECRET ", "CLIENT_EARLY_TRAFFIC_SECRET "];
+                self.found += u64::from(one.iter().any(|label| line.starts_with(label)));
                 give(&line);
             }
         }

@@ -240,7 +240,11 @@ fn nothing(snapshot: &Snapshot, recent: &Step, half_hour: &Step, alone: bool) ->
         (true, _) => format!("and {read} % of the traffic could be read"),
         (false, count) => format!("and {} came in the last 5 minutes", requests(count)),
     };
-    let nothing = if alone { "Nothing found" } else { "Nobody failed in the last 5 minutes" };
+    let nothing = match (alone, half_hour.lost) {
+        (true, _) => "Nothing found",
+        (false, 0) => "Nobody failed in the last 5 minutes",
+        (false, _) => "Nobody is known to have failed in the last 5 minutes",
+    };
     Note { level: Level::Good, text: format!("{nothing}, {seen}") }
 }
 
@@ -324,6 +328,14 @@ mod tests {
         let (level, text, notes) = said(&run(step));
         assert_eq!((level, notes), (Level::Warning, 1));
         assert_eq!(text, "98 % of the traffic of the last half hour could be read: 1 connection could not");
+    }
+
+    #[test]
+    fn what_was_lost_is_no_silence() {
+        let headline = Headline::of(&run(Step { lost: 3, ..USUAL }), Duration::ZERO);
+        assert_eq!(headline.first.text, "3 packets were lost before they could be read in the last half hour");
+        let nothing = &headline.notes[0].text;
+        assert!(nothing.starts_with("Nobody is known to have failed in the last 5 minutes"), "{nothing}");
     }
 
     #[test]

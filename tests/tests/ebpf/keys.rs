@@ -15,11 +15,13 @@ use h2watch::source::processes::{Target, Whose};
 use h2watch::source::tap::{Filter, Tap, TapOptions};
 use h2watch_tests::{captures, program};
 
+use super::servers::{self, NGHTTPD, NODE};
+
 /// What a client left on the wire, and what the probes gave.
-struct Caught {
+pub(crate) struct Caught {
     folder: tempfile::TempDir,
-    lines: usize,
-    counts: ProbeCounts,
+    pub(crate) lines: usize,
+    pub(crate) counts: ProbeCounts,
 }
 
 /// A program, ended when dropped.
@@ -96,7 +98,7 @@ pub(crate) fn kestrel() -> Option<PathBuf> {
 }
 
 /// Runs a server (a script that ends in `exec`) and a client beside the tap and the probes of the server alone.
-fn catch(server: &str, client: &str) -> Caught {
+pub(crate) fn catch(server: &str, client: &str) -> Caught {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
     let port = free_port();
@@ -159,7 +161,7 @@ fn add(capture: &mut Vec<u8>, batch: &PacketBatch<'static>) {
 }
 
 impl Caught {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -170,8 +172,15 @@ impl Caught {
         run.stdout
     }
 
+    /// Handshakes of the server: of each, one of these lines.
+    pub(crate) fn handshakes(&self) -> usize {
+        let keys = fs::read_to_string(self.path("probe.keys")).unwrap();
+        let one = ["TLS13_TRANSCRIPT_SECRET ", "CLIENT_RANDOM ", "SERVER_TRAFFIC_SECRET_0 "];
+        keys.lines().filter(|line| one.iter().any(|label| line.starts_with(label))).count()
+    }
+
     /// The probe's events are the key log's, and nothing stayed dark.
-    fn agrees(&self) -> String {
+    pub(crate) fn agrees(&self) -> String {
         let (probed, logged) = (without_keys(&self.events("probe.keys")), without_keys(&self.events("reference.keys")));
         assert!(!probed.is_empty() && probed.contains("\"dark\":[]"), "{probed}");
         if probed != logged {
@@ -200,7 +209,7 @@ fn nghttpd_tls13() {
         return;
     }
     let caught = catch(
-        "exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem",
+        NGHTTPD,
         &format!("for n in 1 2 3; do {CURL} https://localhost:$PORT/index.html https://localhost:$PORT/none; done"),
     );
     caught.agrees();
@@ -213,10 +222,8 @@ fn nghttpd_tls12() {
     if !have("nghttpd_tls12", &["nghttpd", "curl", "openssl"]) {
         return;
     }
-    let caught = catch(
-        "exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem",
-        &format!("for n in 1 2; do {CURL} --tls-max 1.2 https://localhost:$PORT/index.html; done"),
-    );
+    let caught =
+        catch(NGHTTPD, &format!("for n in 1 2; do {CURL} --tls-max 1.2 https://localhost:$PORT/index.html; done"));
     caught.agrees();
     assert_eq!(caught.lines, 2);
     // The same master secrets, under the same names.
@@ -256,50 +263,18 @@ fn node_links_openssl_statically() {
     if !have("node_links_openssl_statically", &["node", "curl", "openssl"]) {
         return;
     }
-    let server = "cat > server.js <<'END'
-const http2 = require('http2'), fs = require('fs');
-const server = http2.createSecureServer({ key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem') });
-server.on('stream', (stream, headers) => {
-  if (headers[':path'] === '/refused') { stream.close(13); return; }
-  stream.respond({ ':status': 200 }); stream.end('hello');
-});
-server.listen(+process.env.PORT, '127.0.0.1');
-END
-exec node server.js";
-    let caught = catch(server, &format!("for path in / /refused /; do {CURL} https://localhost:$PORT$path; done"));
+    let caught = catch(NODE, &format!("for path in / /refused /; do {CURL} https://localhost:$PORT$path; done"));
     assert!(caught.agrees().contains("HTTP_1_1_REQUIRED"));
 }
-
-/// Apache, which refuses `/secure` by HTTP/2: there it cannot ask for a certificate in the middle of a connection.
-pub(crate) const APACHE: &str = "cat > httpd.conf <<END
-ServerRoot \"$PWD\"
-ServerName localhost
-PidFile \"$PWD/pid\"
-ErrorLog \"$PWD/error.log\"
-Listen 127.0.0.1:$PORT
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule socache_shmcb_module /usr/lib/apache2/modules/mod_socache_shmcb.so
-LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
-LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so
-DocumentRoot \"$PWD\"
-Protocols h2 http/1.1
-SSLEngine on
-SSLCertificateFile \"$PWD/cert.pem\"
-SSLCertificateKeyFile \"$PWD/key.pem\"
-<Location /secure>
-SSLVerifyClient require
-</Location>
-END
-chmod 755 .; exec apache2 -DFOREGROUND -f \"$PWD/httpd.conf\"";
 
 #[test]
 fn apache_and_its_children() {
     if !have("apache_and_its_children", &["apache2", "curl", "openssl"]) {
         return;
     }
+    let server = servers::apache(servers::SECURE);
     let caught =
-        catch(APACHE, &format!("for path in /index.html /secure; do {CURL} https://localhost:$PORT$path; done"));
+        catch(&server, &format!("for path in /index.html /secure; do {CURL} https://localhost:$PORT$path; done"));
     assert!(caught.agrees().contains("HTTP_1_1_REQUIRED"));
 }
 
@@ -309,18 +284,7 @@ fn go_by_symbol_and_by_its_own_table() {
         return;
     }
     for flags in ["", "-ldflags=-s\\ -w", "-buildmode=pie"] {
-        let server = format!(
-            "cat > main.go <<'END'
-package main
-import (\"net/http\"; \"os\")
-func main() {{
-  http.HandleFunc(\"/\", func(w http.ResponseWriter, r *http.Request) {{ w.Write([]byte(\"hello\")) }})
-  http.HandleFunc(\"/abort\", func(w http.ResponseWriter, r *http.Request) {{ panic(http.ErrAbortHandler) }})
-  http.ListenAndServeTLS(\"127.0.0.1:\" + os.Getenv(\"PORT\"), \"cert.pem\", \"key.pem\", nil)
-}}
-END
-GOFLAGS=-mod=mod GO111MODULE=off GOCACHE=${{GOCACHE:-/tmp/h2watch-go-cache}} go build {flags} -o server main.go && exec ./server"
-        );
+        let server = servers::go(flags);
         let caught = catch(
             &server,
             &format!(

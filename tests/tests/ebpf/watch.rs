@@ -1,7 +1,7 @@
 //! The program itself, live, with neither libpcap nor a key log.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use h2watch_tests::program;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::keys::{APACHE, CURL, Server, free_port, have, kestrel, serve, shell};
+use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
+use super::servers;
 
 /// Asks until there is an answer, for twenty seconds.
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     (0..400).find_map(|_| {
         thread::sleep(Duration::from_millis(50));
         ask()
     })
 }
 
-/// Runs a server and the program beside it, has curl ask for a path that HTTP/2 is refused for, and wants the reset, its request and
-/// the retry, which curl makes by itself. Gives the status of the retry.
-fn reset_and_retry(server: &str, path: &str) -> String {
+/// Runs a server and the program beside it, has curl ask for a path that HTTP/2 is refused for, and wants the reset, its request, its
+/// process and the retry, which curl makes by itself. Gives the status of the retry.
+fn reset_and_retry(server: &str, path: &str, command_name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
     let server = serve(server, place, port);
@@ -42,6 +43,15 @@ fn reset_and_retry(server: &str, path: &str) -> String {
     assert_eq!((case["outcome"].as_str(), case["kind"].as_str()), (Some("retried"), Some("downgrade")), "{case:#}");
     let reset = of("reset").unwrap();
     assert!(reset.to_string().contains("HTTP_1_1_REQUIRED") && reset.to_string().contains(path), "{reset:#}");
+    let parent = |pid: &Value| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok())
+    };
+    for event in [&case, &reset] {
+        let process = &event["process"];
+        assert_eq!(process["command"], command_name, "{event:#}");
+        assert!(process["pid"] == server.id() || parent(&process["pid"]) == Some(server.id()), "{event:#}");
+    }
     let id = Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     assert_eq!(watch.wait(), Some(0), "{}", printed());
@@ -58,7 +68,7 @@ fn a_reset_of_kestrel_is_seen_and_its_retry() {
     let Some(origin) = kestrel() else { return };
     let server =
         format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display());
-    assert_eq!(reset_and_retry(&server, "/h1only/x"), "200");
+    assert_eq!(reset_and_retry(&server, "/h1only/x", "kestrel-origin"), "200");
 }
 
 #[test]
@@ -67,5 +77,87 @@ fn a_reset_of_apache_is_seen_and_its_retry() {
         return;
     }
     // curl has no certificate: what it gets in the end is no answer.
-    reset_and_retry(APACHE, "/secure");
+    reset_and_retry(&servers::apache(servers::SECURE), "/secure", "apache2");
+}
+
+/// The command under which the program has these capabilities alone.
+fn with_capabilities(capabilities: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--bounding-set=-all{capabilities}"), "--"]).arg(program::path());
+    command
+}
+
+/// Starts a run without a word of how, and gives what it said when it was ready.
+fn chosen(mut command: Command) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("watch.log");
+    command.args(["watch", "--config", "/dev/null", "-i", "lo", "--listen", "127.0.0.1:0", "--format", "none"]);
+    let mut watch = Server::start(command.stdin(Stdio::null()).stderr(fs::File::create(&said).unwrap()));
+    let printed = || fs::read_to_string(&said).unwrap_or_default();
+    assert!(until(|| printed().contains("metrics and status page").then_some(())).is_some(), "{}", printed());
+    kill_process(Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(watch.wait(), Some(0), "{}", printed());
+    printed()
+}
+
+#[test]
+fn the_tap_and_the_probes_are_the_default_where_they_work() {
+    if !have("the_tap_and_the_probes_are_the_default_where_they_work", &[]) {
+        return;
+    }
+    let said = chosen(program::command());
+    assert!(said.contains("source auto: the kernel tap\n"), "{said}");
+    assert!(said.contains("keys auto: by probe"), "{said}");
+}
+
+#[test]
+fn without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said() {
+    if !have("without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said", &["setpriv"]) {
+        return;
+    }
+    if !program::live() {
+        println!("skipped: without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said: no libpcap");
+        return;
+    }
+    let said = chosen(with_capabilities(",+net_raw"));
+    assert!(said.contains("source auto: libpcap, because the tap cannot be used"), "{said}");
+    assert!(said.contains("CAP_BPF is missing") && said.contains("TLS stays dark"), "{said}");
+}
+
+#[test]
+fn doctor_says_how_a_server_will_be_seen() {
+    if !have("doctor_says_how_a_server_will_be_seen", &["nghttpd", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve("exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem", folder.path(), port);
+    let run = program::run(
+        [
+            "doctor",
+            "--config",
+            "/dev/null",
+            "-i",
+            "lo",
+            "--listen",
+            "none",
+            "--seconds",
+            "0",
+            "--format",
+            "json",
+            "--port",
+        ]
+        .into_iter()
+        .chain([port.to_string().as_str()]),
+    );
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let named = |name: &str| checks.iter().filter(|check| check["name"] == name).collect::<Vec<_>>();
+    let processes = named("process");
+    let found = processes.first().unwrap()["found"].as_str().unwrap();
+    assert_eq!(processes.len(), 1, "{processes:#?}");
+    let expected = format!("nghttpd ({}), port {port}: OpenSSL 3: keys by probe", server.id());
+    assert_eq!(found, expected);
+    assert!(named("kernel programs").iter().all(|check| check["status"] == "ok"), "{checks:#?}");
+    assert!(named("capability").len() >= 6, "{checks:#?}");
 }

@@ -21,7 +21,7 @@ const SERIES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-6.12-cloud-am
 const MODULES: [&str; 2] = ["sch_ingress", "cls_bpf"];
 
 /// Longest time for a guest, from its start to its end.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const EMULATOR: &str = "qemu-system-x86_64";
 

@@ -1,5 +1,6 @@
 //! What `bench live` is asked to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use h2watch_tests::lab::OriginKind;
@@ -25,6 +26,8 @@ pub(super) struct Arguments {
     pub(super) slice: Duration,
     /// How long memory is watched; `None`: it is not.
     pub(super) long: Option<Duration>,
+    /// The program; built where none is named.
+    pub(super) program: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -37,6 +40,7 @@ impl Arguments {
             rounds,
             slice,
             long: (!quick).then(|| Duration::from_secs(60 * MINUTES)),
+            program: None,
         };
         let mut words = words.iter().filter(|&&word| word != "--quick");
         while let Some(&word) = words.next() {
@@ -48,10 +52,11 @@ impl Arguments {
                 "--seconds" => this.slice = Duration::from_secs(number(word, value)?.max(1)),
                 "--rounds" => this.rounds = usize::try_from(number(word, value)?.max(1)).unwrap_or(ROUNDS),
                 "--sources" => this.sources = value.split(',').map(source).collect::<Result<_, _>>()?,
+                "--program" => this.program = Some(PathBuf::from(value)),
                 "--origin" => this.origin = Some(origin(value)?),
                 _ => {
                     return Err(format!(
-                        "bench live takes [--quick] [--minutes N] [--seconds N] [--rounds N] [--sources {}] [--origin kestrel|nghttpd], not {word}",
+                        "bench live takes [--quick] [--minutes N] [--seconds N] [--rounds N] [--sources {}] [--origin kestrel|nghttpd] [--program H2WATCH], not {word}",
                         Beside::ALL.map(Beside::word).join(",")
                     ));
                 }

@@ -85,13 +85,13 @@ impl Beside {
             Self::Tap => {
                 let mut command = Watch::command(&events, &[]);
                 command.args(["--source", "tap", "--port", &port, "--keys", "probe", "--pid", &pid]);
-                Watch::run(lab, &mut command, &events).map(Watching::H2watch)
+                Watch::run(lab, &mut with_sysfs(lab, &command), &events).map(Watching::H2watch)
             }
             Self::Plaintext => {
                 let mut command = program::command();
                 command.args(["watch", "--source", "plaintext", "--pid", &pid, "--format", "none"]);
                 command.args(["--listen", &LISTEN.to_string()]).arg("--events").arg(&events);
-                Watch::run(lab, &mut command, &events).map(Watching::H2watch)
+                Watch::run(lab, &mut with_sysfs(lab, &command), &events).map(Watching::H2watch)
             }
             Self::Tshark => {
                 let mut command = Command::new("tshark");
@@ -105,6 +105,14 @@ impl Beside {
             }
         }
     }
+}
+
+/// The same command, with the interfaces of the origin's namespace in /sys: the tap finds them there.
+fn with_sysfs(lab: &Lab, command: &Command) -> Command {
+    let mut inside = Command::new("ip");
+    inside.args(["netns", "exec", &lab.origin.name]).arg(command.get_program()).args(command.get_args());
+    inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    inside
 }
 
 /// Why the program that was built has no such source.

@@ -40,7 +40,7 @@ impl Shape {
     const fn refused(self) -> usize {
         match self {
             Self::Small => 1_000,
-            Self::Large => 50,
+            Self::Large => 20,
         }
     }
 }
@@ -198,6 +198,6 @@ traffic: 52.13MB (54664192) total, 12.14MB (12731396) headers (space savings 90.
         let told = Told { seconds: 10.02, done: 530_214.0, failed: 530.0, bytes: 54_664_192.0 };
         assert_eq!(Told::read(text), Some(told));
         assert_eq!(Told::read("h2load: cannot connect"), None);
-        assert_eq!((span("950.00ms"), span("2.5"), span("x")), (Some(0.95), None, None));
+        assert_eq!((span("500.00ms"), span("2.5"), span("x")), (Some(0.5), None, None));
     }
 }

@@ -25,9 +25,10 @@ impl Run {
         self.driven.cpu.as_secs_f64() * 1e6 / self.driven.requests.max(1.0)
     }
 
-    /// Seconds of CPU time for each GB that the clients received.
-    fn cpu_of_bytes(&self) -> f64 {
-        self.driven.cpu.as_secs_f64() * 1e9 / self.driven.bytes.max(1.0)
+    /// Seconds of CPU time for each GB that the clients received, where it is bytes that cost.
+    fn cpu_of_bytes(&self) -> Option<f64> {
+        let cost = self.driven.cpu.as_secs_f64() * 1e9 / self.driven.bytes.max(1.0);
+        (self.shape == Shape::Large && self.beside != Beside::Nothing).then_some(cost)
     }
 
     fn memory(&self) -> f64 {
@@ -74,7 +75,7 @@ fn row(shape: Shape, beside: Beside, runs: &[&Run]) -> String {
         show(&|run| Some(run.driven.bytes / run.driven.seconds / 1e6), &|value| format!("{value:.0}")),
         show(&|run| Some(run.origin_cpu()), &|value| format!("{value:.1} µs")),
         show(&watched(Run::cpu), &|value| format!("{value:.1} µs")),
-        show(&watched(Run::cpu_of_bytes), &|value| format!("{value:.2} s")),
+        show(&Run::cpu_of_bytes, &|value| format!("{value:.2} s")),
         lost(runs),
         resets(runs),
         show(&|run| run.seen.delay.map(|delay| delay.0), &bound),
@@ -149,7 +150,7 @@ mod tests {
         let row = row(Shape::Small, Beside::Pcap, &runs.iter().collect::<Vec<_>>());
         assert_eq!(
             row,
-            "| small requests | h2watch, libpcap and key log | 20000 | 100 | 25.0 µs | 10.0 µs | 2.00 s | 3 (0.100 %) | 27 of 30 | \
+            "| small requests | h2watch, libpcap and key log | 20000 | 100 | 25.0 µs | 10.0 µs |  | 3 (0.100 %) | 27 of 30 | \
              ≤ 10 ms | ≤ 25 ms | 3 MiB | 0.0 s |"
         );
         assert_eq!(median(vec![]), None);

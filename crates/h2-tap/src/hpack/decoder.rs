@@ -100,6 +100,10 @@ impl Decoder {
     }
 
     /// As [`decode`](Self::decode), as far as fields are wanted. The values of pseudo-header fields (RFC 9113 section 8.3) always are.
+    ///
+    /// A value that is passed over is not looked into, so that a wrong Huffman code in it, which is an error of decoding for its receiver
+    /// (RFC 7541 section 5.2), goes unnoticed here: to find it would cost as much as to decode it. Nothing follows for later fields, as
+    /// its length is known and it goes into no table; the GOAWAY with COMPRESSION_ERROR of a receiver that minds tells of it.
     pub fn decode_wanted(&mut self, block: &[u8], wanted: Wanted) -> Result<Fields<'_>, HpackError> {
         self.table.tidy(&mut self.arena);
         self.kept.clear();

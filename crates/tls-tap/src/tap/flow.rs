@@ -94,7 +94,7 @@ impl<'m> Flow<'m> {
             self.shared.server_lost = true;
             self.stirred = true;
         }
-        let over = self.side_mut(side).queue.push(call.time, order, item, limits.held, limits.held_pieces);
+        let over = self.side_mut(side).queue.push(call.time, order, item, limits.held, limits.held_records);
         if over {
             self.tell_dark(call, side);
             self.stirred = true;
@@ -113,7 +113,7 @@ impl<'m> Flow<'m> {
     fn lose_patience(&mut self, now: u64) {
         let queue = &self.server.queue;
         let since = self.client.queue.front().map_or(now, |front| front.time);
-        let full = queue.owned() > self.limits.held / 2 || queue.pieces() > self.limits.held_pieces / 2;
+        let full = queue.bytes() > self.limits.held / 2 || queue.len() > self.limits.held_records / 2;
         if !self.impatient && (full || now.saturating_sub(since) > self.limits.patience) {
             self.impatient = true;
             self.stirred = true;
@@ -315,7 +315,7 @@ impl<'m> Flow<'m> {
         while let Some(side) = self.next_ready(keys) {
             let direction = self.side_mut(side);
             let dropped = direction.queue.take_dropped();
-            let Some(mut held) = direction.queue.pop() else { continue };
+            let Some(held) = direction.queue.pop() else { continue };
             let call = &mut Call { time: held.time, keys, reader };
             if let Some(dropped) = dropped {
                 self.resume_behind(call, side, dropped);
@@ -371,20 +371,20 @@ impl<'m> Flow<'m> {
             if !matches!(direction.phase, Phase::Clear) || direction.queue.looks_like_tls12() {
                 continue;
             }
-            let mut records: Vec<(usize, u64, Header, &[_])> = direction
+            let mut records: Vec<(usize, u64, Header, &[u8])> = direction
                 .queue
                 .iter()
                 .filter_map(|held| match &held.what {
-                    Waiting::Record(header, pieces) if header.is_protected_data() => {
-                        Some((header.len(), held.index, *header, pieces.as_slice()))
+                    Waiting::Record(header, bytes) if header.is_protected_data() => {
+                        Some((header.len(), held.index, *header, &**bytes))
                     }
                     _ => None,
                 })
                 .collect();
             records.sort_by_key(|(len, index, ..)| (*len, *index));
             records.truncate(SAMPLES);
-            samples.extend(records.into_iter().map(|(_, index, header, pieces)| {
-                (side, Sample { index, header: header.0, fragment: pieces.concat().into() })
+            samples.extend(records.into_iter().map(|(_, index, header, fragment)| {
+                (side, Sample { index, header: header.0, fragment: fragment.into() })
             }));
         }
         samples
@@ -481,7 +481,7 @@ impl<'m> Flow<'m> {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.client.queue.owned() + self.server.queue.owned()
+        self.client.queue.bytes() + self.server.queue.bytes()
     }
 
     pub(super) fn unread(&self) -> u64 {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use crate::body::{self, Body};
+use crate::Chunk;
+use crate::body::Body;
 use crate::framer::{Item, TAIL};
 use crate::record::{Header, content};
 
@@ -20,15 +21,17 @@ pub(super) struct Held<'m> {
 
 #[derive(Debug)]
 pub(super) enum Waiting<'m> {
-    Record(Header, Vec<Cow<'m, [u8]>>),
+    /// In one piece, so that what it takes does not hang on how it was cut.
+    Record(Header, Cow<'m, [u8]>),
     Damaged(Header, Option<[u8; TAIL]>),
     Hole(u64),
 }
 
 impl<'m> Waiting<'m> {
-    pub(super) fn item(&mut self) -> Item<'_, 'm> {
+    pub(super) fn item(&self) -> Item<'_, 'm> {
         match self {
-            Self::Record(header, pieces) => Item::Record(*header, Body::Many(pieces)),
+            Self::Record(header, Cow::Borrowed(bytes)) => Item::Record(*header, Body::One(Chunk::Lasting(bytes))),
+            Self::Record(header, Cow::Owned(bytes)) => Item::Record(*header, Body::One(Chunk::Passing(bytes))),
             Self::Damaged(header, tail) => Item::Damaged(*header, *tail),
             Self::Hole(bytes) => Item::Hole(*bytes),
         }
@@ -41,16 +44,10 @@ impl<'m> Waiting<'m> {
         }
     }
 
-    fn pieces(&self) -> usize {
+    /// Bytes that wait, whether they are copies or not.
+    fn bytes(&self) -> usize {
         match self {
-            Self::Record(_, pieces) => pieces.len().max(1),
-            _ => 1,
-        }
-    }
-
-    fn owned(&self) -> usize {
-        match self {
-            Self::Record(_, pieces) => pieces.iter().map(body::owned).sum(),
+            Self::Record(_, bytes) => bytes.len(),
             _ => 0,
         }
     }
@@ -81,8 +78,7 @@ pub(super) struct Dropped {
 #[derive(Debug, Default)]
 pub(super) struct Queue<'m> {
     items: VecDeque<Held<'m>>,
-    pieces: usize,
-    owned: usize,
+    bytes: usize,
     payload: u64,
     index: u64,
     dropped: Option<Dropped>,
@@ -104,26 +100,23 @@ impl<'m> Queue<'m> {
     }
 
     /// Adds an item, and drops from the front what is over the caps. `true`: something was dropped.
-    pub(super) fn push(&mut self, time: u64, order: u64, item: Item<'_, 'm>, bytes: usize, pieces: usize) -> bool {
+    pub(super) fn push(&mut self, time: u64, order: u64, item: Item<'_, 'm>, bytes: usize, items: usize) -> bool {
         let what = match item {
             Item::Record(header, mut body) => {
                 self.watch(header, &body);
-                let mut kept = Vec::with_capacity(1);
-                body.keep(&mut kept);
-                Waiting::Record(header, kept)
+                Waiting::Record(header, body.keep_whole())
             }
             Item::Damaged(header, tail) => Waiting::Damaged(header, tail),
             Item::Hole(bytes) => Waiting::Hole(bytes),
             Item::NotTls => return false,
         };
-        self.pieces += what.pieces();
-        self.owned += what.owned();
+        self.bytes += what.bytes();
         self.payload += what.payload();
         let index = self.index;
         self.index += u64::from(is_protected(&what));
         self.items.push_back(Held { time, order, index, what });
         let mut over = false;
-        while self.owned > bytes || self.pieces > pieces {
+        while self.bytes > bytes || self.items.len() > items {
             let Some(held) = self.pop() else { break };
             self.drop_item(&held);
             over = true;
@@ -133,8 +126,7 @@ impl<'m> Queue<'m> {
 
     pub(super) fn pop(&mut self) -> Option<Held<'m>> {
         let held = self.items.pop_front()?;
-        self.pieces -= held.what.pieces();
-        self.owned -= held.what.owned();
+        self.bytes -= held.what.bytes();
         self.payload -= held.what.payload();
         Some(held)
     }
@@ -168,16 +160,17 @@ impl<'m> Queue<'m> {
         self.payload + self.dropped.map_or(0, |dropped| dropped.payload)
     }
 
-    pub(super) const fn pieces(&self) -> usize {
-        self.pieces
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
     }
 
-    pub(super) const fn owned(&self) -> usize {
-        self.owned
+    /// Bytes that wait, whether they are copies or not.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.owned + self.pieces * size_of::<Cow<'_, [u8]>>() + self.items.capacity() * size_of::<Held<'_>>()
+        self.bytes + self.items.capacity() * size_of::<Held<'_>>()
     }
 
     /// A record was seen that TLS 1.3 would not send.

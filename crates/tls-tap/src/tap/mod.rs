@@ -24,16 +24,17 @@ use flow::{Call, Flow};
 /// Caps of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Copied bytes held back while a key is missing, each direction. Bytes that last cost nothing here.
+    /// Bytes held back while a key is missing, each direction. Bytes that last count as copied ones do, so that the same stream is read
+    /// to the same end however it is given.
     pub held: usize,
-    /// Pieces of records held back while a key is missing, each direction.
-    pub held_pieces: usize,
+    /// Records held back while a key is missing, each direction.
+    pub held_records: usize,
     /// How long records of the server that can be read wait for those of the client in front of them that lack a secret, in the caller's
     /// units of time; the default is a second in nanoseconds.
     pub patience: u64,
     /// Records remembered that were looked at without a check, each direction.
     pub unverified_records: usize,
-    /// Copied bytes of such records, each direction.
+    /// Bytes of such records, copied or not, each direction.
     pub unverified_bytes: usize,
     /// Longest hello that is read; other handshake messages are passed over whatever their length.
     pub handshake: usize,
@@ -45,10 +46,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             held: 64 << 10,
-            held_pieces: 4_096,
+            held_records: 4_096,
             patience: 1_000_000_000,
             unverified_records: 64,
-            unverified_bytes: 64 << 10,
+            unverified_bytes: 256 << 10,
             handshake: 64 << 10,
             trials: 1 << 18,
         }
@@ -173,13 +174,20 @@ impl<'m> Tls<'m> {
         self.flow.is_blind() && self.flow.random().is_some()
     }
 
+    /// Something is held back, and none of these keys belongs to the connection. Not said before the server's hello: with it the transcript is
+    /// known, which may lead to a key.
+    #[must_use]
+    pub fn is_without_key(&self, keys: &KeyStore) -> bool {
+        self.flow.is_blind() && self.flow.shared.is_without_key(keys)
+    }
+
     /// Something is held back because a secret is not among these keys; without it, nothing but the end can tell what it was.
     #[must_use]
     pub fn lacks_secret(&self, keys: &KeyStore) -> bool {
         self.flow.lacks_secret(keys)
     }
 
-    /// Copied bytes held back.
+    /// Bytes held back.
     #[must_use]
     pub fn held(&self) -> usize {
         self.flow.held()
@@ -191,7 +199,7 @@ impl<'m> Tls<'m> {
         self.flow.unread() + self.client.pending_if_scanning() + self.server.pending_if_scanning()
     }
 
-    /// Heap bytes.
+    /// Heap bytes at most: the same however the stream was cut, and whether its bytes last or not.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.client.memory() + self.server.memory() + self.flow.memory()

@@ -81,6 +81,13 @@ impl Shared {
         logged.filter(|logged| derived.is_none() || logged.server_traffic.is_some()).or(derived)
     }
 
+    /// Both hellos were seen, as far as they ever will be, and neither the client's random nor the transcript leads to a secret.
+    pub(super) fn is_without_key(&self, keys: &KeyStore) -> bool {
+        (self.has_server_hello() || self.server_lost)
+            && self.random.is_some_and(|random| keys.get(&random).is_none())
+            && self.secrets(keys).is_none()
+    }
+
     /// Takes down a message in the clear, and looks for the secret of both hellos.
     pub(super) fn derive(&mut self, side: Side, message: &Message<'_>, keys: &KeyStore) {
         let server = |body| hello::server_hello(body).map(|hello| (hello.suite, hello.retry));

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use crate::body::{self, Body};
+use crate::body::Body;
+use crate::framer::PIECES;
 use crate::record::Header;
 
 #[derive(Debug)]
@@ -18,7 +19,7 @@ struct Entry {
 pub(super) struct Unverified<'m> {
     entries: VecDeque<Entry>,
     pieces: VecDeque<Cow<'m, [u8]>>,
-    owned: usize,
+    bytes: usize,
     dropped: bool,
 }
 
@@ -31,10 +32,10 @@ impl<'m> Unverified<'m> {
         records: usize,
         bytes: usize,
     ) {
-        let (pieces, owned) = body.keep(&mut self.pieces);
-        self.owned += owned;
+        let (pieces, len) = body.keep(&mut self.pieces);
+        self.bytes += len;
         self.entries.push_back(Entry { header, sequence, pieces });
-        while self.entries.len() > records || self.owned > bytes {
+        while self.entries.len() > records || self.bytes > bytes {
             if !self.pop() {
                 break;
             }
@@ -65,18 +66,19 @@ impl<'m> Unverified<'m> {
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.pieces.clear();
-        self.owned = 0;
+        self.bytes = 0;
         self.dropped = false;
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.owned + self.entries.capacity() * size_of::<Entry>() + self.pieces.capacity() * size_of::<Cow<'_, [u8]>>()
+        // As if every record were in as many pieces as it may be: what is counted does not hang on how the bytes came.
+        self.bytes + self.entries.capacity() * (size_of::<Entry>() + PIECES * size_of::<Cow<'_, [u8]>>())
     }
 
     fn pop(&mut self) -> bool {
         let Some(entry) = self.entries.pop_front() else { return false };
         for piece in self.pieces.drain(..entry.pieces.min(self.pieces.len())) {
-            self.owned -= body::owned(&piece);
+            self.bytes -= piece.len();
         }
         true
     }

@@ -1,5 +1,7 @@
 //! Which request belongs to which case.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::super::candidates::{Brief, Candidates, State};
@@ -147,7 +149,7 @@ impl Cases {
         let case = self.open.get(&id)?;
         let close = !brief.is_http1()
             && case.covers(brief.start)
-            && brief.start.since(case.loss.time) <= REPEAT_WITHIN
+            && brief.start.since(case.loss.time) <= self.repeat_within(case, brief)
             && case.attempts <= REPEATS
             && case.claim.is_none()
             && (case.common || case.loss.brief.ids.compare(brief.ids) == Likeness::Untold);
@@ -162,6 +164,13 @@ impl Cases {
                 || (other.state != State::Open && other.brief.start < case.asked)
         });
         alone.then_some(id)
+    }
+
+    /// How soon after the last reset of a case this request has to come to be its repeat: later only on the same connection.
+    fn repeat_within(&self, case: &Case, brief: &Brief) -> Duration {
+        let own = &case.loss.brief;
+        let same = (own.connected, own.host) == (brief.connected, brief.host);
+        if same { self.habits.within(case) } else { REPEAT_WITHIN }
     }
 
     /// A request's response began, or the request left without being a loss.

@@ -10,13 +10,15 @@
 //!   `sequence`; where one of them gets none, no one can say which, and all are `unknown`.
 //! * **HTTP/2 without identity.** Never a retry. One that was answered, or hangs, makes every case that it fits `unknown`.
 //! * **Repeats.** A request that follows a reset within [`REPEAT_WITHIN`], with no other request for the same target under way, and is
-//!   refused again, is the same case; at most [`REPEATS`] of them. In any other doubt it is a case of its own: loss may be counted too
-//!   often, never too seldom.
+//!   refused again, is the same case; at most [`REPEATS`] of them. Where a client has shown that it asks each refused request the same
+//!   number of times ([`habits`]), a repeat that is still to come may come later. In any other doubt it is a case of its own: loss may be
+//!   counted too often, never too seldom.
 //! * **Absence.** Where nothing fits that was not refused, the request was given up.
 //! * **Strangers.** Where nothing tells who asks, only identity tells a retry, and nothing was given up: the same request from a client
 //!   that is not known may be anybody's.
 
 mod grouping;
+mod habits;
 mod outcome;
 mod runs;
 
@@ -29,6 +31,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use self::habits::Habits;
+use self::outcome::Judgement;
 use self::runs::Runs;
 use super::blind::Blind;
 use super::candidates::{Brief, Candidates};
@@ -43,6 +47,9 @@ const REPEAT_WITHIN: Duration = Duration::from_millis(5);
 
 /// Most repeats without identity that are taken for one request's. HAProxy makes three by default.
 const REPEATS: u64 = 7;
+
+/// How often is looked whether a connection that was just being opened when the window ended can be read by now.
+const SIGHT: Duration = Duration::from_millis(50);
 
 /// Most earlier or later requests that are looked at when a case opens.
 const LOOK: usize = 1_024;
@@ -174,6 +181,7 @@ pub(super) struct Cases {
     veiled: Map<(u64, u64), Time>,
     /// When a client that is not known last asked for a target; at 0: for any.
     strangers: Map<u64, Time>,
+    habits: Habits,
 }
 
 /// What a decision looks at besides the cases.
@@ -199,6 +207,7 @@ impl Cases {
             edges: Map::default(),
             veiled: Map::default(),
             strangers: Map::default(),
+            habits: Habits::default(),
         }
     }
 
@@ -359,8 +368,8 @@ impl Cases {
             let waiting: usize = bucket.waiting.iter().map(|(_, queue)| queue.len()).sum();
             waiting + bucket.lanes.iter().map(|lane| lane.open.len()).sum::<usize>()
         };
-        let maps =
-            self.identities.len() + self.watched.len() + self.edges.len() + self.veiled.len() + self.strangers.len();
+        let maps = self.identities.len() + self.watched.len() + self.edges.len() + self.veiled.len();
+        let maps = maps + self.strangers.len() + self.habits.held();
         maps + self.open.len() + self.timers.len() + self.buckets.values().map(of_bucket).sum::<usize>()
     }
 
@@ -378,16 +387,25 @@ impl Cases {
                 self.timers.push(Reverse((check, id)));
                 continue;
             }
-            match self.judge(id, at, None, scene) {
-                Some(finding) => done(finding),
-                None => {
-                    if let Some(case) = self.open.get_mut(&id) {
-                        case.waited = true;
-                        case.check = case.deadline.plus(self.window);
-                        self.timers.push(Reverse((case.check, id)));
-                    }
+            let judgement = self.judge(id, at, None, scene);
+            let (window, open) = (self.window, self.open.get_mut(&id));
+            let again = match (judgement, open) {
+                (Some(Judgement::Done(finding)), _) => {
+                    done(finding);
+                    continue;
                 }
-            }
+                (Some(Judgement::Answer), Some(case)) => {
+                    case.waited = true;
+                    case.check = case.deadline.plus(window);
+                    case.check
+                }
+                (Some(Judgement::Sight), Some(case)) => {
+                    case.check = at.plus(SIGHT).min(case.deadline.plus(window));
+                    case.check
+                }
+                _ => continue,
+            };
+            self.timers.push(Reverse((again, id)));
         }
         if self.open.is_empty() && !(self.edges.is_empty() && self.strangers.is_empty()) {
             self.edges.clear();
@@ -400,7 +418,7 @@ impl Cases {
         self.decide(now, scene, &mut done);
         let ids: Vec<u64> = self.open.keys().copied().collect();
         for id in ids {
-            if let Some(finding) = self.judge(id, now, Some(now), scene) {
+            if let Some(Judgement::Done(finding)) = self.judge(id, now, Some(now), scene) {
                 done(finding);
             }
         }

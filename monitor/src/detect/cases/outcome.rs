@@ -22,20 +22,44 @@ const fn unsure(why: Why) -> Verdict {
     (Outcome::Unknown, None, Some(why))
 }
 
+/// What there is to say about a case when its time has come.
+#[derive(Debug)]
+pub(super) enum Judgement {
+    /// It is decided.
+    Done(CaseFinding),
+    /// An answer is waited for.
+    Answer,
+    /// The client has a connection of which it will soon be known whether it holds the retry.
+    Sight,
+}
+
 impl Cases {
-    /// Decides a case; `None`: an answer is waited for. `ended`: when the input ended.
-    pub(super) fn judge(&mut self, id: u64, at: Time, ended: Option<Time>, scene: Scene<'_>) -> Option<CaseFinding> {
+    /// Decides a case. `ended`: when the input ended.
+    pub(super) fn judge(&mut self, id: u64, at: Time, ended: Option<Time>, scene: Scene<'_>) -> Option<Judgement> {
         let case = self.open.get(&id)?;
         let last = case.waited || ended.is_some();
         let verdict = match case.claim {
-            Some(claim) if !claim.settled && !last => return None,
+            Some(claim) if !claim.settled && !last => return Some(Judgement::Answer),
             Some(claim) if !claim.settled && !case.waited => unsure(Why::InputEnded),
             Some(_) => self.of_claim(case),
-            None => self.of_silence(case, last, ended, scene)?,
+            None => {
+                let Some(verdict) = self.of_silence(case, last, ended, scene) else { return Some(Judgement::Answer) };
+                let pair = (case.loss.brief.host, case.loss.brief.server);
+                if verdict.1 == Some(Basis::Absence) && scene.blind.is_pending(pair, case.deadline) {
+                    let late = ended.is_some() || at >= case.deadline.plus(self.window);
+                    if !late {
+                        return Some(Judgement::Sight);
+                    }
+                    unsure(Why::ClientBlind)
+                } else {
+                    verdict
+                }
+            }
         };
         let case = self.open.remove(&id)?;
         self.forget(id, &case);
-        Some(finding(id, &case, verdict, at))
+        self.habits.learn(&case);
+        Some(Judgement::Done(finding(id, &case, verdict, at)))
     }
 
     /// A retry was found.

@@ -114,6 +114,57 @@ fn a_storm_of_repeats_is_one_case() {
     assert_eq!(cases, ["Downgrade GivenUp Absence resets 4 attempts 4"]);
 }
 
+/// Asks for something so often, and is refused each time.
+fn storm(world: &mut World, edge: ConnectionId, first: u32, path: &'static str, attempts: u32, gap: u64) {
+    for n in 0..attempts {
+        world.ask(edge, first + 2 * n, &get(path));
+        world.wait(350);
+        world.refuse(edge, first + 2 * n);
+        world.wait(gap);
+    }
+}
+
+#[test]
+fn repeats_that_come_late_are_told_by_the_habit_of_their_client() {
+    const SLOW: u64 = 40_000;
+    let habit = |world: &mut World, edge: ConnectionId| {
+        for (first, path) in [(1, "/a"), (101, "/b"), (201, "/c")] {
+            storm(world, edge, first, path, 4, 100);
+        }
+        world.wait(3_000_000);
+    };
+    let alone = told(|world| {
+        let edge = world.h2(EDGE);
+        storm(world, edge, 1, "/d", 4, SLOW);
+    });
+    assert_eq!(alone, ["Downgrade GivenUp Absence resets 1 attempts 1"; 4], "who asks is not known yet");
+    let known = told(|world| {
+        let edge = world.h2(EDGE);
+        habit(world, edge);
+        // Two visitors, one after the other.
+        storm(world, edge, 301, "/d", 4, SLOW);
+        storm(world, edge, 401, "/d", 4, SLOW);
+    });
+    assert_eq!(known, ["Downgrade GivenUp Absence resets 4 attempts 4"; 5]);
+    let broken = told(|world| {
+        let edge = world.h2(EDGE);
+        habit(world, edge);
+        storm(world, edge, 301, "/d", 1, 3_000_000);
+        storm(world, edge, 401, "/e", 3, SLOW);
+    });
+    let other = "Downgrade GivenUp Absence resets 1 attempts 1";
+    assert_eq!(broken[3..], [other; 4], "one that was asked once, and three of which nobody knows");
+    let elsewhere = told(|world| {
+        let edge = world.h2(EDGE);
+        habit(world, edge);
+        for n in 0..4 {
+            let other = world.h2("10.0.0.1:2000");
+            storm(world, other, 1 + 2 * n, "/d", 1, SLOW);
+        }
+    });
+    assert_eq!(elsewhere[3..], [other; 4], "a repeat that comes late comes on the same connection");
+}
+
 #[test]
 fn visitors_one_after_another_are_cases_of_their_own() {
     let cases = told(|world| {

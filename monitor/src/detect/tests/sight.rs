@@ -115,6 +115,32 @@ fn a_verdict_needs_sight() {
 }
 
 #[test]
+fn a_connection_that_is_just_being_opened_is_waited_for() {
+    let outcome = |settles: Option<Kind>| {
+        let mut world = World::new();
+        let edge = world.h2("10.0.0.1:1");
+        world.ask(edge, 1, &get("/a"));
+        world.refuse(edge, 1);
+        let refused = world.now;
+        world.wait(1_999_000);
+        let other = world.open("10.0.0.1:2", ORIGIN);
+        world.say(other, hello(&["h2", "http/1.1"]));
+        world.wait(5_000);
+        // The next is being opened by then: whatever it holds came after the window.
+        let next = world.open("10.0.0.1:3", ORIGIN);
+        world.say(next, hello(&["h2", "http/1.1"]));
+        if let Some(kind) = settles {
+            world.say(other, kind);
+        }
+        let cases = world.cases_after(LONG);
+        (cases[0].outcome, cases[0].why, cases[0].time.since(Time(refused * 1_000)).as_millis())
+    };
+    assert_eq!(outcome(Some(Kind::Protocol(Protocol::H2))), (Outcome::GivenUp, None, 2_050));
+    assert_eq!(outcome(Some(NO_KEY)), (Outcome::Unknown, Some(Why::ClientBlind), 2_050));
+    assert_eq!(outcome(None), (Outcome::Unknown, Some(Why::ClientBlind), 4_000));
+}
+
+#[test]
 fn while_the_capture_loses_packets_silence_says_nothing() {
     let outcome = |from: u64, until: u64, answered: bool| {
         let mut world = World::new();

@@ -85,11 +85,15 @@ fn stream() -> Peer {
 }
 
 fn frames(server: &[u8], selective: bool, lasting: bool) -> Frames {
+    frames_within(server, selective, lasting, Limits::default())
+}
+
+fn frames_within(server: &[u8], selective: bool, lasting: bool, limits: Limits) -> Frames {
     let suite = Suite::by_id(0x1301).unwrap();
     let keys = peer::keys(suite);
     let client = Peer::new(Side::Client, suite);
     let mut frames = Frames { selective, ..Frames::default() };
-    let mut tls = Tls::new(Limits::default());
+    let mut tls = Tls::new(limits);
     feed(&mut tls, Side::Client, &client.wire, 1_448, lasting, &keys, &mut frames);
     feed(&mut tls, Side::Server, server, 1_448, lasting, &keys, &mut frames);
     frames
@@ -125,6 +129,17 @@ fn a_forged_length_is_found_before_a_finding_rests_on_it() {
     }
     assert!(forged >= 3, "{forged}");
     assert_eq!(passed.proofs, [Ok(true)]);
+}
+
+#[test]
+fn what_can_no_longer_be_proven_does_not_hang_on_whether_bytes_last() {
+    let server = stream();
+    for unverified_bytes in [4_000, 12_000, 1 << 20] {
+        let limits = Limits { unverified_bytes, ..Limits::default() };
+        let [lasting, passing] = [true, false].map(|lasting| frames_within(&server.wire, true, lasting, limits));
+        assert_eq!(lasting.proofs, [Ok(unverified_bytes == 1 << 20)]);
+        assert_eq!(lasting.proofs, passing.proofs);
+    }
 }
 
 #[test]

@@ -79,6 +79,34 @@ fn keys_may_come_last() {
     }
 }
 
+#[test]
+fn what_is_held_does_not_hang_on_how_it_comes() {
+    let suite = Suite::by_id(0x1302).unwrap();
+    let (client, server) = talk(suite);
+    let (none, keys) = (crate::KeyStore::new(1), peer::keys(suite));
+    let whole = server.wire.len();
+    for (held, held_records) in [(2_500, 4_096), (12_000, 4_096), (64 << 10, 3), (64 << 10, 4_096)] {
+        let limits = Limits { held, held_records, ..Limits::default() };
+        let read = |cut: usize, lasting: bool| {
+            let mut taker = Taker::default();
+            let mut tls = Tls::new(limits);
+            feed(&mut tls, Side::Client, &client.wire, cut, lasting, &none, &mut taker);
+            feed(&mut tls, Side::Server, &server.wire, cut, lasting, &none, &mut taker);
+            let holds = tls.held();
+            assert!(holds <= 2 * held && tls.memory() >= holds);
+            tls.retry(&keys, &mut taker);
+            tls.finish(9, &keys, &mut taker);
+            let Taker { client, server, gaps, dark, .. } = taker;
+            (holds, client, server, gaps, dark)
+        };
+        let mapped = read(1_448, true);
+        assert_eq!(mapped.4.contains(&(Some(Side::Server), Dark::HeldTooMuch)), held_records == 3 || held < 64 << 10);
+        for (cut, lasting) in [(1_448, false), (1, true), (1, false), (100, true), (whole, true), (whole, false)] {
+            assert!(read(cut, lasting) == mapped, "{held} {held_records}: cut {cut}, lasting {lasting}");
+        }
+    }
+}
+
 /// Every order of these numbers.
 fn orders(of: &[usize]) -> Vec<Vec<usize>> {
     if of.is_empty() {
