@@ -10,6 +10,7 @@ mod keylog;
 mod log;
 mod packet;
 mod pipeline;
+mod plaintext;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -53,6 +54,11 @@ pub fn tls_records(bytes: &[u8]) {
 /// TLS 1.3 records that are sealed right, with any content, damaged on their way.
 pub fn tls_handshake(bytes: &[u8]) {
     tls::tls_handshake(bytes);
+}
+
+/// Plaintext as probes hand it up, to findings.
+pub fn plaintext(bytes: &[u8]) {
+    plaintext::plaintext(bytes);
 }
 
 /// A capture from its bytes to findings.

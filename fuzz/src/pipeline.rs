@@ -41,7 +41,7 @@ pub(crate) fn pipeline(bytes: &[u8]) {
     }
 }
 
-fn small() -> Limits {
+pub(crate) fn small() -> Limits {
     Limits {
         flows: 2,
         reassembly_flow: 300,
@@ -70,7 +70,13 @@ fn made(world: &World, limits: Limits, passing: bool) -> Vec<String> {
             } else {
                 Bytes::Lasting(bytes)
             };
-            batch.packets.push(Packet { time: Time(*time), link: 1, data, wire_len: bytes.len() as u32, shortened: false });
+            batch.packets.push(Packet {
+                time: Time(*time),
+                link: 1,
+                data,
+                wire_len: bytes.len() as u32,
+                shortened: false,
+            });
         }
         run.batch(&mut batch);
     }
@@ -95,7 +101,7 @@ fn captured(bytes: &[u8]) {
 }
 
 /// Everything from packets to findings, on one thread.
-struct Run<'m> {
+pub(crate) struct Run<'m> {
     decoder: Decoder,
     segments: SegmentBatch<'m>,
     shards: Vec<(Shard<'m>, Events)>,
@@ -107,7 +113,7 @@ struct Run<'m> {
 }
 
 impl<'m> Run<'m> {
-    fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let decoder = Decoder::new(&limits);
         let limits = Arc::new(limits);
         Self {
@@ -134,11 +140,17 @@ impl<'m> Run<'m> {
         }
     }
 
-    fn batch(&mut self, batch: &mut PacketBatch<'m>) {
+    pub(crate) fn batch(&mut self, batch: &mut PacketBatch<'m>) {
         self.decoder.decode(batch, &mut self.segments);
+        // No target has packets and plaintext in one batch.
         for ((shard, events), segments) in self.shards.iter_mut().zip(&self.segments.shards) {
             for segment in segments {
                 shard.segment(segment, &self.segments.arena, events);
+            }
+        }
+        for ((shard, events), plaintext) in self.shards.iter_mut().zip(&self.segments.plaintext) {
+            for item in plaintext {
+                shard.plaintext(item, &self.segments.arena, events);
             }
         }
         self.merge();
@@ -180,7 +192,7 @@ impl<'m> Run<'m> {
         self.findings += findings.len();
     }
 
-    fn finish(mut self) -> Vec<String> {
+    pub(crate) fn finish(mut self) -> Vec<String> {
         self.search();
         self.decoder.finish();
         let now = self.segments.now;

@@ -24,4 +24,4 @@ macro_rules! corpora {
     };
 }
 
-corpora!(pcap pcapng packet keylog hpack h2_frames tls_records tls_handshake pipeline);
+corpora!(pcap pcapng packet keylog hpack h2_frames tls_records tls_handshake plaintext pipeline);

@@ -7,7 +7,7 @@ use crate::input::Input;
 const CIPHER: Cipher = Cipher::Aes128Gcm;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Texts that a grammar would have, by number.
-const TEXTS: [&[u8]; 12] = [
+pub(crate) const TEXTS: [&[u8]; 12] = [
     PREFACE,
     b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n",
     b"POST /b HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -22,7 +22,7 @@ const TEXTS: [&[u8]; 12] = [
     b"HTTP/1.1 103 Early Hints\r\n\r\n",
 ];
 /// GET /, with the static table alone, and `:authority: a`.
-const REQUEST: &[u8] = &[0x82, 0x87, 0x84, 0x01, 0x01, b'a'];
+pub(crate) const REQUEST: &[u8] = &[0x82, 0x87, 0x84, 0x01, 0x01, b'a'];
 
 /// Connections that a fuzz input describes, as packets.
 pub(crate) struct World {

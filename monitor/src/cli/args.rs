@@ -167,6 +167,8 @@ Examples:
       metrics and the status page on http://127.0.0.1:9872/
   h2watch watch -i any -k keys.log --events - | jq 'select(.event == \"case\")'
       the cases as they are decided
+  h2watch watch --source plaintext --unit shop.service
+      what a process encrypts and decrypts, where its keys cannot be had (docs/ebpf.md)
   h2watch watch --config /etc/h2watch/h2watch.toml --events /var/log/h2watch.jsonl --events journal --user h2watch
       as a service";
 

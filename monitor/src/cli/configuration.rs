@@ -40,8 +40,7 @@ pub(super) fn check(file: &Path) -> Exit {
     let checked = config::load(&Sources::of_file(file)).and_then(|loaded| loaded.sensible().map(|()| loaded));
     match checked {
         Ok(loaded) => {
-            let more =
-                if loaded.values.interface.is_empty() { "; no interface is set: give it by --interface" } else { "" };
+            let more = if loaded.lacks_interface() { "; no interface is set: give it by --interface" } else { "" };
             answer(&format!("{}: right{more}\n", crate::sink::printable(&file.display().to_string())))
         }
         Err(problems) => {

@@ -66,6 +66,12 @@ impl Loaded {
         if problems.is_empty() { Ok(self.values.options()) } else { Err(problems) }
     }
 
+    /// Packets are to be captured, and nobody said where.
+    #[must_use]
+    pub fn lacks_interface(&self) -> bool {
+        check::missing(self).is_some()
+    }
+
     /// What does not make sense by itself or together, whether or not it would be enough for a run.
     ///
     /// # Errors

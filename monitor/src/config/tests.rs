@@ -112,7 +112,7 @@ fn settings_that_contradict_each_other_are_named_with_the_fix() {
         ("source = [\"tap\", \"pcap\"]", "name one of auto, pcap and tap"),
         ("source = \"none\"", "write auto, or leave it out"),
         ("kernel-only = true", "write source plaintext, or leave it out"),
-        ("pid = [1]", "write keys probe or source plaintext"),
+        ("keys = \"none\"\npid = [1]", "write keys probe or source plaintext"),
         ("source = \"plaintext\"\ninterface = \"eth0\"", "add tap or pcap, or leave it out"),
         ("source = \"plaintext\"\nkeys = \"probe\"", "add tap or pcap, or leave it out"),
         ("interface = [\"any\", \"eth0\"]", "name one or the other"),

@@ -1,9 +1,9 @@
 //! One connection may come twice: as packets, and as the plaintext of a process at its end. It is counted once.
 //!
-//! Where packets are captured as well, plaintext stands for a connection whose addresses are known and whose packets cannot be read. What
-//! it tells is told of the connection that the packets opened. Where the packets can be read, it is passed over; where there are none, it is
-//! a connection of its own. Whichever was taken first stays: what a late key shows of the packets is then passed over. Without addresses
-//! nobody can say which connection it is, and it is passed over.
+//! Where packets are captured as well, plaintext speaks only for a connection whose packets were seen and cannot be read, which its
+//! addresses tell; what it says is told of the connection that the packets opened. All other plaintext is passed over: its packets can be
+//! read; or nobody can say whose it is, as its addresses are not known, or were changed on the way (NAT). Whichever was taken first stays:
+//! what a late key shows of the packets is then passed over.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ const HELD: usize = 256;
 const HELD_TOTAL: usize = 1 << 16;
 
 type Map<K, V> = HashMap<K, V, FixedState>;
-/// Client and server.
+/// Both ends, in an order that does not depend on who is who: of plaintext that may not be known.
 type Ends = (SocketAddr, SocketAddr);
 
 /// Lets each connection through once.
@@ -30,8 +30,9 @@ pub(super) struct Once {
     watches: bool,
     packets: Map<ConnectionId, Packets>,
     plaintext: Map<ConnectionId, Plain>,
-    /// Open connections of packets, and of plaintext that is a connection of its own, by their ends.
+    /// Open connections of packets by their ends, and plaintext that waits for such.
     by_ends: Map<Ends, ConnectionId>,
+    awaited: Map<Ends, ConnectionId>,
     uses: BTreeMap<PlaintextUse, u64>,
     /// Events that wait.
     held: usize,
@@ -58,8 +59,8 @@ enum Sight {
     Replaced,
     /// It has ended so, and its plaintext is still heard: its last word waits.
     Ended(Event),
-    /// Its plaintext is a connection of its own, and was there first: nothing of it is told.
-    Untold,
+    /// Its plaintext has said its last word.
+    Over,
 }
 
 /// A connection of plaintext.
@@ -67,8 +68,6 @@ enum Sight {
 enum Plain {
     /// Its addresses are not known, or how its packets can be read: its events wait.
     Waiting(Vec<Event>, Option<Ends>),
-    /// A connection of its own.
-    Own(Ends),
     /// It stands for a connection of packets.
     For(ConnectionId),
     /// It is passed over.
@@ -93,7 +92,9 @@ impl Once {
             _ => None,
         };
         if !self.watches {
-            self.uses_own(opened.is_some_and(|(_, plaintext)| plaintext));
+            if opened.is_some_and(|(_, plaintext)| plaintext) {
+                self.count(PlaintextUse::Own);
+            }
             return tell(event);
         }
         match opened {
@@ -107,29 +108,19 @@ impl Once {
         }
     }
 
-    fn uses_own(&mut self, one_more: bool) {
-        if one_more {
-            self.count(PlaintextUse::Own);
-        }
-    }
-
     fn count(&mut self, what: PlaintextUse) {
         *self.uses.entry(what).or_default() += 1;
     }
 
     /// A connection of packets begins.
     fn opened(&mut self, event: Event, ends: Option<Ends>, tell: &mut dyn FnMut(Event)) {
-        let there = ends.and_then(|ends| self.by_ends.get(&ends)).copied();
-        let own = there.filter(|id| matches!(self.plaintext.get(id), Some(Plain::Own(_))));
-        let sight = if own.is_some() { Sight::Untold } else { Sight::Unsettled };
-        if own.is_none() {
-            if let Some(ends) = ends {
-                self.by_ends.insert(ends, event.connection);
-            }
-            self.packets.insert(event.connection, Packets { ends, sight, plain: None });
-            return tell(event);
+        let mut plain = None;
+        if let Some(ends) = ends {
+            self.by_ends.insert(ends, event.connection);
+            plain = self.awaited.remove(&ends);
         }
-        self.packets.insert(event.connection, Packets { ends, sight, plain: None });
+        self.packets.insert(event.connection, Packets { ends, sight: Sight::Unsettled, plain });
+        tell(event);
     }
 
     fn of_packets(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
@@ -137,7 +128,7 @@ impl Once {
         let Some(packets) = self.packets.get_mut(&id) else { return tell(event) };
         let closed = matches!(event.kind, Kind::Closed { .. });
         match &packets.sight {
-            Sight::Untold => {}
+            Sight::Over => {}
             Sight::Replaced | Sight::Ended(_) if closed => {
                 packets.sight = Sight::Ended(event);
                 return;
@@ -208,16 +199,15 @@ impl Once {
                 }
                 let time = event.time;
                 held.push(event);
-                let (full, placed) = (held.len() >= HELD, ends.is_some());
+                let full = held.len() >= HELD;
                 self.held += 1;
                 self.settle(id, time, tell);
-                // With addresses it may still wait for its packets, which have a last word of their own.
-                if full || (closed && !placed) || self.held >= HELD_TOTAL {
-                    self.pass_over(id, if placed { PlaintextUse::Left } else { PlaintextUse::Unplaced });
+                // Where there are packets of it, these settle it, by their last word at the latest.
+                if full || (closed && !self.has_packets(id)) || self.held >= HELD_TOTAL {
+                    self.pass_over(id, PlaintextUse::Unplaced);
                 }
                 return;
             }
-            Some(Plain::Own(_)) => tell(event),
             Some(Plain::For(packets)) => {
                 let packets = *packets;
                 self.tell_for(packets, event, tell);
@@ -225,19 +215,26 @@ impl Once {
             Some(Plain::Passed) | None => {}
         }
         if closed {
-            if let Some(Plain::Own(ends)) = self.plaintext.remove(&id)
-                && self.by_ends.get(&ends) == Some(&id)
-            {
-                self.by_ends.remove(&ends);
-            }
+            self.plaintext.remove(&id);
         }
+    }
+
+    /// Packets of this connection were seen.
+    fn has_packets(&self, id: ConnectionId) -> bool {
+        let Some(Plain::Waiting(_, Some(ends))) = self.plaintext.get(&id) else { return false };
+        self.by_ends.get(ends).and_then(|there| self.packets.get(there)).is_some_and(|there| there.plain == Some(id))
     }
 
     /// Nothing of it is told, where nothing was yet.
     fn pass_over(&mut self, id: ConnectionId, what: PlaintextUse) {
         if let Some(plain) = self.plaintext.get_mut(&id)
-            && let Plain::Waiting(held, _) = plain
+            && let Plain::Waiting(held, ends) = plain
         {
+            if let Some(ends) = ends
+                && self.awaited.get(ends) == Some(&id)
+            {
+                self.awaited.remove(ends);
+            }
             self.held -= held.len();
             let over = is_over(held);
             *plain = Plain::Passed;
@@ -253,39 +250,27 @@ impl Once {
         let Some(Plain::Waiting(held, Some(ends))) = self.plaintext.get_mut(&id) else { return };
         let ends = *ends;
         let there = self.by_ends.get(&ends).copied();
-        let Some(packets) = there.and_then(|there| self.packets.get_mut(&there)) else {
-            if there.is_some() {
-                // Another of plaintext has these ends, and is not over yet as far as is known.
-                return self.pass_over(id, PlaintextUse::Left);
-            }
-            let held = std::mem::take(held);
-            self.held -= held.len();
-            self.count(PlaintextUse::Own);
-            if is_over(&held) {
-                self.plaintext.remove(&id);
-            } else {
-                self.plaintext.insert(id, Plain::Own(ends));
-                self.by_ends.insert(ends, id);
-            }
-            return held.into_iter().for_each(tell);
+        let Some((there, packets)) = there.and_then(|there| Some((there, self.packets.get_mut(&there)?))) else {
+            self.awaited.insert(ends, id);
+            return;
         };
         match packets.sight {
             Sight::Unsettled => packets.plain = Some(id),
             Sight::Dark => {
-                let (packets_id, held) = (there.unwrap_or(id), std::mem::take(held));
+                let held = std::mem::take(held);
                 (packets.sight, packets.plain) = (Sight::Replaced, Some(id));
                 self.held -= held.len();
                 if is_over(&held) {
                     self.plaintext.remove(&id);
                 } else {
-                    self.plaintext.insert(id, Plain::For(packets_id));
+                    self.plaintext.insert(id, Plain::For(there));
                 }
                 self.count(PlaintextUse::Instead);
                 let first = held.first().map_or(now, |event| event.time);
-                tell(Event { time: first, connection: packets_id, kind: Kind::Lit });
-                held.into_iter().for_each(|event| self.tell_for(packets_id, event, tell));
+                tell(Event { time: first, connection: there, kind: Kind::Lit });
+                held.into_iter().for_each(|event| self.tell_for(there, event, tell));
             }
-            Sight::Readable | Sight::Replaced | Sight::Ended(_) | Sight::Untold => {
+            Sight::Readable | Sight::Replaced | Sight::Ended(_) | Sight::Over => {
                 self.pass_over(id, PlaintextUse::Left);
             }
         }
@@ -306,7 +291,7 @@ impl Once {
             Kind::Closed { unread, .. } => {
                 let unread = *unread;
                 let Some(packets) = self.packets.get_mut(&id) else { return };
-                let sight = std::mem::replace(&mut packets.sight, Sight::Untold);
+                let sight = std::mem::replace(&mut packets.sight, Sight::Over);
                 let mut last = match sight {
                     Sight::Ended(last) => last,
                     // Nothing that comes of it can be read; its last word is told now.
@@ -333,11 +318,9 @@ fn is_over(held: &[Event]) -> bool {
     held.last().is_some_and(|event| matches!(event.kind, Kind::Closed { .. }))
 }
 
-const fn known(ends: &Endpoints) -> Option<Ends> {
-    match (ends.client, ends.server) {
-        (Some(client), Some(server)) => Some((client, server)),
-        _ => None,
-    }
+fn known(ends: &Endpoints) -> Option<Ends> {
+    let (client, server) = (ends.client?, ends.server?);
+    Some((client.min(server), client.max(server)))
 }
 
 #[cfg(test)]

@@ -132,13 +132,13 @@ pub struct ConnectionStats {
 /// What became of the plaintext of a connection, where packets are captured as well: each connection is counted once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PlaintextUse {
-    /// It is read, and no packets of the connection were seen.
+    /// It is read, and no packets are captured.
     Own,
     /// It is read instead of the connection's packets, which cannot be.
     Instead,
     /// It is not read: the connection's packets are.
     Left,
-    /// It is not read: its addresses are not known, so that nobody can say which connection's it is.
+    /// It is not read: its addresses are not known, or no packets with them were seen, so that nobody can say which connection's it is.
     Unplaced,
 }
 

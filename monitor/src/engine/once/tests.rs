@@ -86,6 +86,7 @@ impl Two {
         self.once.packets.is_empty()
             && self.once.plaintext.is_empty()
             && self.once.by_ends.is_empty()
+            && self.once.awaited.is_empty()
             && self.once.held == 0
     }
 }
@@ -137,14 +138,25 @@ fn plaintext_speaks_for_packets_that_cannot_be_read() {
 }
 
 #[test]
-fn plaintext_without_packets_is_a_connection() {
+fn plaintext_without_packets_is_passed_over() {
     let mut two = Two::new();
-    two.open(Q, ends(9)).ask(Q, 1);
-    // Packets that are seen late are passed over, whatever they show.
-    two.open(P, ends(9)).ask(P, 1).close(Q).close(P);
-    assert_eq!(two.told(), ["q opened", "q h2", "q request 1", "q closed Freed 700 10"]);
-    assert_eq!(two.uses(), [(PlaintextUse::Own, 1)]);
-    assert!(two.empty());
+    two.open(Q, ends(9)).ask(Q, 1).close(Q);
+    assert!(two.told().is_empty() && two.empty(), "{:?}", two.once);
+    assert_eq!(two.uses(), [(PlaintextUse::Unplaced, 1)]);
+    // Its packets may be seen a little later.
+    let mut two = Two::new();
+    two.open(Q, ends(9)).ask(Q, 1).open(P, ends(9)).dark().close(Q).close(P);
+    let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+    assert_eq!(two.told(), told);
+    assert!(two.empty(), "{:?}", two.once);
+}
+
+#[test]
+fn who_is_the_server_may_be_told_in_two_ways() {
+    let mut two = Two::new();
+    let Endpoints { client, server, .. } = ends(9);
+    two.open(P, ends(9)).dark().open(Q, Endpoints { client: server, server: client, proxied: None }).ask(Q, 1);
+    assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
 }
 
 #[test]
