@@ -14,6 +14,7 @@ use h2watch::source::probe::{Probe, ProbeCounts, ProbeOptions};
 use h2watch::source::processes::{Target, Whose};
 use h2watch::source::tap::{Filter, Tap, TapOptions};
 use h2watch_tests::{captures, program};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::servers::{self, NGHTTPD, NODE};
 
@@ -44,8 +45,21 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // Asked first: a server that is killed leaves its children behind.
+        if let Ok(id) = i32::try_from(self.0.id())
+            && let Some(id) = Pid::from_raw(id)
+            && self.0.try_wait().is_ok_and(|ended| ended.is_none())
+        {
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let ended = (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(20));
+            self.0.try_wait().is_ok_and(|ended| ended.is_some())
+        });
+        if !ended {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
     }
 }
 
