@@ -109,7 +109,7 @@ impl Default for Limits {
             reassembly_pieces: 1_024,
             flow_idle: Duration::from_secs(3_600),
             half_open_idle: Duration::from_secs(30),
-            held_flow: 64 << 10,
+            held_flow: 512 << 10,
             held_shard: 2 << 20,
             events: 4_096,
             secrets: 200_000,

@@ -4,7 +4,7 @@ use super::units::Size;
 use crate::limits::Limits;
 
 /// The bound when none is given.
-pub(super) const DEFAULT: Size = Size(448 << 20);
+pub(super) const DEFAULT: Size = Size(464 << 20);
 
 /// The least that makes sense.
 pub(super) const LEAST: Size = Size(96 << 20);

@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,8 +43,11 @@ const STREAMS: u32 = 16;
 /// connection ends (CVE-2023-44487 and CVE-2025-8671).
 const RESETS: usize = 32;
 
-/// Bytes of request bodies that an HTTP/2 client may send: nobody reads them.
+/// Bytes of request bodies that an HTTP/2 client may send: nobody looks at them.
 const WINDOW: u32 = 65_535;
+
+/// A client of HTTP/2 that sends a body has its answer after this time at the latest.
+const BODY: Duration = Duration::from_secs(1);
 
 /// What waits to be sent on a stream of HTTP/2, copied out of an answer.
 const SEND: usize = 64 << 10;
@@ -144,7 +148,13 @@ impl Client {
         self.place.busy();
         // Also where the client goes away before it has its answer.
         let _quiet = Quiet(&self.place);
-        Ok(route::answer(&self.shared, self.loopback, &request).await)
+        let answer = route::answer(&self.shared, self.loopback, &request).await;
+        if request.version() == Version::HTTP_2 && !request.body().is_end_stream() {
+            // It would reset the stream of a client that is still sending, which may throw the answer away for that (curl 7.88).
+            let rest = Limited::new(request.into_body(), WINDOW as usize);
+            let _ = tokio::time::timeout(BODY, rest.collect()).await;
+        }
+        Ok(answer)
     }
 }
 

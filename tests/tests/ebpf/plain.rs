@@ -282,7 +282,11 @@ pub(crate) fn adds_up(plain: &Plain) -> PlainCounts {
 pub(crate) fn probe(server: &Server, options: PlainOptions) -> Plain {
     let whose = Whose::Targets(vec![Target::Pid(server.id())]);
     let plain = Plain::open(&PlainOptions { whose, ..options }).unwrap();
-    assert!(plain.probed().any(|file| file.places >= 4), "its library was found");
+    assert!(
+        plain.probed().any(|file| file.places >= 4),
+        "its library was found: {:?}",
+        plain.probed().collect::<Vec<_>>()
+    );
     for file in plain.probed() {
         assert_eq!(file.problem, None, "{file:?}");
     }

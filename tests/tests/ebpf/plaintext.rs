@@ -91,9 +91,13 @@ fn ask(place: &Path, port: u16, paths: &[&str]) {
     let _ = shell(&format!("{CURL} {}", urls.join(" ")), place, port).output().unwrap();
 }
 
-/// What an event says but for when, where and under which number.
+/// What an event says but for when, where and under which number. What a client sends crosses what the process writes: which of them was
+/// first, and so the phase of a client's reset, depends on where one looks.
 fn bare(event: &Value) -> Value {
     let mut event = event.clone();
+    if event["sender"] == "client" {
+        event.as_object_mut().unwrap().remove("phase");
+    }
     for field in ["time", "id", "connection", "run", "client", "server", "process", "sni", "age_ms"] {
         event.as_object_mut().unwrap().remove(field);
     }
@@ -135,7 +139,7 @@ fn kestrels_plaintext_says_what_packets_and_keys_say() {
     assert!(resets.iter().any(|reset| reset["error_name"] == "HTTP_1_1_REQUIRED"), "{resets:#?}");
     assert_eq!(resets, of("reset"));
     let seen = packets.last().unwrap();
-    for field in ["requests", "responses", "resets", "origin_errors", "streams"] {
+    for field in ["requests", "responses", "origin_errors", "streams"] {
         assert_eq!(summary[field], seen[field], "{field}");
     }
     assert_eq!(summary["connections"]["protocols"], seen["connections"]["protocols"]);
