@@ -104,6 +104,10 @@ fn found(page: &mut Page, stats: &Stats) {
 /// What could not be seen, and what to do about it.
 fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, &'static str) {
     match unsure {
+        Unsure::Empty if stats.kernel_resets.is_some() => (
+            "no plaintext was read.".into(),
+            "kernel_only counts resets and reads nothing: leave it out to see requests; without it, see whether h2watch doctor finds the library.",
+        ),
         Unsure::Empty => {
             ("the capture holds no packets.".into(), "check the interface and the filter that it was taken with.")
         }
