@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use h2watch::limits::Limits;
-use h2watch::model::{PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+use h2watch::model::{HandshakeName, PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
 use h2watch_tests::traffic::frame;
 
 use crate::input::Input;
@@ -33,7 +33,7 @@ enum Item {
 
 fn read(input: &mut Input<'_>, by: Writer) -> Item {
     let end = |port| SocketAddr::from(([192, 0, 2, 1], port));
-    match input.byte() % 12 {
+    match input.byte() % 13 {
         0 => Item::What(PlainWhat::Closed),
         1 => Item::What(PlainWhat::Ends { local: end(input.u16()), peer: end(input.u16()) }),
         2 => {
@@ -47,6 +47,7 @@ fn read(input: &mut Input<'_>, by: Writer) -> Item {
         6 => Item::Bytes(by, TEXTS[usize::from(input.byte()) % TEXTS.len()].to_vec()),
         7 => Item::Bytes(by, frame(1, 5, u32::from(input.byte()), REQUEST)),
         8 => Item::Bytes(by, input.short().to_vec()),
+        12 => Item::What(PlainWhat::Name(HandshakeName::Transcript([input.byte(); 32]))),
         // The header of a DATA frame without its payload.
         9 => Item::Bytes(
             by,

@@ -5,7 +5,7 @@
 
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
-use probe_abi::secret::kind;
+use probe_abi::secret::{MAX_NAME, kind};
 
 use crate::secrets::{self, Outcome};
 use crate::{bounds, user};
@@ -80,13 +80,44 @@ fn derive(params: u64) -> Outcome {
         return Outcome::Unwanted;
     }
     let Some(found) = parameters(params) else { return Outcome::Unread };
-    if found.secret.is_some() {
-        return tls12(&found);
+    let kind = match found.kind() {
+        Ok(kind) => kind,
+        Err(outcome) => return outcome,
+    };
+    let secret = if kind == kind::TLS12 { found.secret } else { found.key };
+    secrets::hand_up(kind, |record| {
+        record.secret_len = secret.len as u32;
+        record.name_len = found.name_len(kind);
+        user::read_into(secret.at, secret.len, &mut record.secret) && found.name(kind, &mut record.name)
+    })
+}
+
+/// What names the connection that the secrets of a handshake are derived for: its randoms, or the hash of its hellos.
+pub(crate) struct Name {
+    found: Found,
+    kind: u32,
+}
+
+impl Name {
+    /// Of a call of `EVP_KDF_derive` that derives them.
+    #[inline(always)]
+    pub(crate) fn of(ctx: &ProbeContext) -> Option<Self> {
+        let params = ctx.arg::<u64>(3).filter(|params| *params != 0)?;
+        let found = parameters(params)?;
+        let kind = found.kind().ok()?;
+        (kind != kind::EARLY).then_some(Self { found, kind })
     }
-    if !found.prefix.is_some() || !found.label.is_some() || !found.key.is_some() || !found.data.is_some() {
-        return Outcome::Unwanted;
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        self.found.name_len(self.kind)
     }
-    tls13(&found)
+
+    /// Reads it. `false`: that cannot be.
+    #[inline(always)]
+    pub(crate) fn read(&self, name: &mut [u8; MAX_NAME]) -> bool {
+        self.found.name(self.kind, name)
+    }
 }
 
 /// Collects the parameters that matter. Without a branch for what each of them is: the verifier walks every path through the loop, and
@@ -117,50 +148,68 @@ fn parameters(params: u64) -> Option<Found> {
     Some(found)
 }
 
-/// HKDF-Expand-Label of the key schedule (RFC 8446 section 7.1).
-#[inline(always)]
-fn tls13(found: &Found) -> Outcome {
-    let kind = match found.label.len {
-        12 => match user::read::<[u8; 12]>(found.label.at) {
-            Some(label) if label == *b"s hs traffic" => kind::HANDSHAKE,
-            Some(_) => return Outcome::Unwanted,
-            None => return Outcome::Unread,
-        },
-        11 => match user::read::<[u8; 11]>(found.label.at) {
-            Some(label) if label == *b"c e traffic" => kind::EARLY,
-            Some(_) => return Outcome::Unwanted,
-            None => return Outcome::Unread,
-        },
-        _ => return Outcome::Unwanted,
-    };
-    secrets::hand_up(kind, |record| {
-        record.secret_len = found.key.len as u32;
-        record.name_len = found.data.len as u32;
-        user::read_into(found.key.at, found.key.len, &mut record.secret)
-            && user::read_into(found.data.at, found.data.len, &mut record.name)
-    })
-}
+impl Found {
+    /// Which secret it is, of [`kind`].
+    #[inline(always)]
+    fn kind(&self) -> Result<u32, Outcome> {
+        if self.secret.is_some() {
+            return self.key_block();
+        }
+        if !self.prefix.is_some() || !self.label.is_some() || !self.key.is_some() || !self.data.is_some() {
+            return Err(Outcome::Unwanted);
+        }
+        self.schedule()
+    }
 
-/// The key block (RFC 5246 section 6.3): PRF(master secret, "key expansion", server random, client random).
-#[inline(always)]
-fn tls12(found: &Found) -> Outcome {
-    let [label, server, client] = found.seeds;
-    if label.len != 13 || server.len != 32 || client.len != 32 {
-        return Outcome::Unwanted;
+    /// HKDF-Expand-Label of the key schedule (RFC 8446 section 7.1).
+    #[inline(always)]
+    fn schedule(&self) -> Result<u32, Outcome> {
+        match self.label.len {
+            12 => match user::read::<[u8; 12]>(self.label.at) {
+                Some(label) if label == *b"s hs traffic" => Ok(kind::HANDSHAKE),
+                Some(_) => Err(Outcome::Unwanted),
+                None => Err(Outcome::Unread),
+            },
+            11 => match user::read::<[u8; 11]>(self.label.at) {
+                Some(label) if label == *b"c e traffic" => Ok(kind::EARLY),
+                Some(_) => Err(Outcome::Unwanted),
+                None => Err(Outcome::Unread),
+            },
+            _ => Err(Outcome::Unwanted),
+        }
     }
-    match user::read::<[u8; 13]>(label.at) {
-        Some(label) if label == *b"key expansion" => {}
-        Some(_) => return Outcome::Unwanted,
-        None => return Outcome::Unread,
+
+    /// The key block (RFC 5246 section 6.3): PRF(master secret, "key expansion", server random, client random).
+    #[inline(always)]
+    fn key_block(&self) -> Result<u32, Outcome> {
+        let [label, server, client] = self.seeds;
+        if label.len != 13 || server.len != 32 || client.len != 32 {
+            return Err(Outcome::Unwanted);
+        }
+        match user::read::<[u8; 13]>(label.at) {
+            Some(label) if label == *b"key expansion" => Ok(kind::TLS12),
+            Some(_) => Err(Outcome::Unwanted),
+            None => Err(Outcome::Unread),
+        }
     }
-    secrets::hand_up(kind::TLS12, |record| {
-        record.secret_len = found.secret.len as u32;
-        record.name_len = 64;
+
+    #[inline(always)]
+    fn name_len(&self, kind: u32) -> u32 {
+        if kind == kind::TLS12 { MAX_NAME as u32 } else { self.data.len as u32 }
+    }
+
+    /// Reads what names the connection: both randoms, the server's first, or the hash. `false`: that cannot be.
+    #[inline(always)]
+    fn name(&self, kind: u32, name: &mut [u8; MAX_NAME]) -> bool {
+        if kind != kind::TLS12 {
+            return user::read_into(self.data.at, self.data.len, name);
+        }
+        let [_, server, client] = self.seeds;
         let (Some(server), Some(client)) = (user::read::<[u8; 32]>(server.at), user::read::<[u8; 32]>(client.at)) else {
             return false;
         };
-        record.name[..32].copy_from_slice(&server);
-        record.name[32..].copy_from_slice(&client);
-        user::read_into(found.secret.at, found.secret.len, &mut record.secret)
-    })
+        name[..32].copy_from_slice(&server);
+        name[32..].copy_from_slice(&client);
+        true
+    }
 }

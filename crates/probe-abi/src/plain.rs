@@ -54,6 +54,9 @@ pub mod kind {
     pub const BYTES: u8 = 0;
     /// No bytes: where the direction ended. The connection is over; one for each direction, [`PEER`](super::PEER) last.
     pub const END: u8 = 1;
+    /// The bytes are none of the stream: they name the handshake of the connection as a [`SecretRecord`](crate::secret::SecretRecord)
+    /// is named, both randoms of TLS 1.2 (64 bytes) or Hash(ClientHello ‖ ServerHello) of TLS 1.3. Its place in a stream is 0.
+    pub const NAME: u8 = 2;
 }
 
 /// What is known of a connection.
@@ -359,6 +362,8 @@ pub mod function {
     pub const DESCRIPTOR: u8 = 10;
     /// `gnutls_record_uncork`: writes what it was given before.
     pub const UNCORK: u8 = 11;
+    /// `SSL_do_handshake`: a handshake goes on inside of it.
+    pub const STEP: u8 = 12;
 }
 
 /// What steers the probes, by [`config`].
@@ -366,7 +371,7 @@ pub type Config = [u32; config::COUNT];
 
 /// Words of [`Config`].
 pub mod config {
-    /// Bits: [`LISTED`], [`COUNT_ONLY`], [`SOCKETS`].
+    /// Bits: [`LISTED`], [`COUNT_ONLY`], [`SOCKETS`], [`NAMES`].
     pub const FLAGS: usize = 0;
     /// Bytes in the ring buffer from which on user space is woken.
     pub const WAKE: usize = 1;
@@ -379,6 +384,8 @@ pub mod config {
     pub const COUNT_ONLY: u32 = 2;
     /// Looks for the sockets of connections.
     pub const SOCKETS: u32 = 4;
+    /// Names handshakes.
+    pub const NAMES: u32 = 8;
 }
 
 /// What the probes count on each processor.

@@ -6,6 +6,7 @@
 
 mod hand_up;
 mod life;
+mod names;
 mod sockets;
 mod walk;
 
@@ -166,6 +167,7 @@ fn done(ctx: &ProbeContext) {
     let direction = match call.function as u8 {
         function::WRITE | function::WRITE_EX | function::WRITE_EX2 => LOCAL,
         function::UNCORK => return inner(id, 0),
+        function::STEP => return,
         _ => PEER,
     };
     let result = place.result as i32;

@@ -1,6 +1,7 @@
 //! The socket of a connection: the one that its thread reads or writes inside of a call of the TLS library.
 //!
-//! Only while user space looks for sockets: the tracepoint stands at every system call of the machine.
+//! Only while user space looks for sockets: the tracepoint stands at every system call of the machine. Which connection a thread works
+//! for also tells whose handshake it is.
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
@@ -19,17 +20,35 @@ static PLAIN_THREADS: LruHashMap<u64, ConnectionKey> = LruHashMap::with_max_entr
 /// The thread enters a call for a connection.
 #[inline(always)]
 pub(super) fn enter(flags: u32, thread: u64, id: ConnectionKey) {
-    if flags & config::SOCKETS != 0 {
+    if flags & config::SOCKETS != 0 || flags & config::NAMES != 0 && is_young(id) {
         let _ = PLAIN_THREADS.insert(thread, id, 0);
+    } else if flags & config::NAMES != 0 {
+        // Maybe from inside of a call for another.
+        let _ = PLAIN_THREADS.remove(thread);
     }
 }
 
 /// The thread leaves it.
 #[inline(always)]
 pub(super) fn leave(flags: u32, thread: u64) {
-    if flags & config::SOCKETS != 0 {
+    if flags & (config::SOCKETS | config::NAMES) != 0 {
         let _ = PLAIN_THREADS.remove(thread);
     }
+}
+
+/// The connection for which the thread is inside of a call.
+#[inline(always)]
+pub(super) fn inside(thread: u64) -> Option<ConnectionKey> {
+    // SAFETY: a value of a map, which stays readable while the program runs.
+    PLAIN_THREADS.get_ptr(thread).map(|id| unsafe { *id })
+}
+
+/// Nothing went over the connection yet: its handshake may be under way.
+#[inline(always)]
+fn is_young(id: ConnectionKey) -> bool {
+    let Some(connection): Option<*mut Connection> = PLAIN_CONNECTIONS.get_ptr_mut(id) else { return false };
+    // SAFETY: a value of a map, which stays readable while the program runs.
+    unsafe { (*connection).streams[0].offset == 0 && (*connection).streams[1].offset == 0 }
 }
 
 /// A system call begins: `sys_enter(regs, number)`.
@@ -43,9 +62,8 @@ fn h2watch_plain_syscall(ctx: RawTracePointContext) -> i32 {
     if !moves_bytes(number) {
         return 0;
     }
-    let Some(id) = PLAIN_THREADS.get_ptr(bpf_get_current_pid_tgid()) else { return 0 };
-    // SAFETY: a value of a map, which stays readable while the program runs.
-    let Some(connection): Option<*mut Connection> = PLAIN_CONNECTIONS.get_ptr_mut(unsafe { *id }) else { return 0 };
+    let Some(id) = inside(bpf_get_current_pid_tgid()) else { return 0 };
+    let Some(connection): Option<*mut Connection> = PLAIN_CONNECTIONS.get_ptr_mut(id) else { return 0 };
     if let Some(descriptor) = descriptor(regs as *const pt_regs) {
         // SAFETY: a value of a map, which stays valid while the program runs.
         unsafe {

@@ -280,11 +280,7 @@ fn counted(run: &Run) -> bool {
     };
     stream.walk.urgent = 1;
     if let Some(resets) = PLAIN_RESETS.get_ptr_mut(0) {
-        let at = reset_at(run.direction, goaway, code);
-        // SAFETY: a value of a map; the place is inside of it.
-        if let Some(counter) = unsafe { (*resets).get_mut(at) } {
-            *counter += 1;
-        }
+        Counts::new(resets).one_at(reset_at(run.direction, goaway, code));
     }
     stream.data = 0;
     let read = stream.want - HEADER;

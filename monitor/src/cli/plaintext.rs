@@ -24,11 +24,13 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn open(options: &PlaintextOptions) -> Result<Self, String> {
+    /// `beside`: packets of the same connections are read as well.
+    pub(super) fn open(options: &PlaintextOptions, beside: bool) -> Result<Self, String> {
         let options = PlainOptions {
             whose: options.targets.whose(),
             buffer: u32::try_from(options.buffer).unwrap_or(u32::MAX),
             kernel_only: options.kernel_only,
+            names: beside,
             ..PlainOptions::default()
         };
         let plain = Plain::open(&options).map_err(|error| error.to_string())?;

@@ -94,7 +94,7 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
 fn sources(options: &mut Options) -> Result<Box<dyn LiveSource>, String> {
     let packets = options.capture.source != PacketSource::Off;
     let packets = packets.then(|| auto::packets(&mut options.capture, &mut complain)).transpose()?;
-    let plaintext = options.plaintext.as_ref().map(open_plaintext).transpose()?;
+    let plaintext = options.plaintext.as_ref().map(|options| open_plaintext(options, packets.is_some())).transpose()?;
     match (packets, plaintext) {
         (Some(packets), Some(plaintext)) => Ok(Box::new(Beside::new(packets, plaintext))),
         (Some(one), None) | (None, Some(one)) => Ok(one),
@@ -156,12 +156,12 @@ pub(super) fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> 
 }
 
 #[cfg(feature = "ebpf")]
-fn open_plaintext(options: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+fn open_plaintext(options: &PlaintextOptions, beside: bool) -> Result<Box<dyn LiveSource>, String> {
     privileges::check(ProbeTargets::CAPABILITIES)?;
-    Ok(Box::new(super::plaintext::Told::open(options)?))
+    Ok(Box::new(super::plaintext::Told::open(options, beside)?))
 }
 
 #[cfg(not(feature = "ebpf"))]
-fn open_plaintext(_: &PlaintextOptions) -> Result<Box<dyn LiveSource>, String> {
+fn open_plaintext(_: &PlaintextOptions, _: bool) -> Result<Box<dyn LiveSource>, String> {
     Err("this build has no plaintext probes: build it with --features ebpf, or read packets".to_owned())
 }

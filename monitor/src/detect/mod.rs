@@ -225,8 +225,8 @@ impl Core {
             Kind::Dark { by, why } => self.dark(at, connection, by, why, out),
             Kind::Lit => self.lit(connection),
             Kind::Anomaly { by, what } => self.anomaly(at, connection, by, what, out),
-            // An alert that ends requests is in their `Ended`; these two are handled before.
-            Kind::Alert { .. } | Kind::Opened { .. } | Kind::Closed { .. } => {}
+            // An alert that ends requests is in their `Ended`; the others are handled before.
+            Kind::Alert { .. } | Kind::Named(_) | Kind::Opened { .. } | Kind::Closed { .. } => {}
         }
     }
 }

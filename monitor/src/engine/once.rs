@@ -1,9 +1,9 @@
 //! One connection may come twice: as packets, and as the plaintext of a process at its end. It is counted once.
 //!
 //! Where packets are captured as well, plaintext speaks only for a connection whose packets were seen and cannot be read, which its
-//! addresses tell; what it says is told of the connection that the packets opened. All other plaintext is passed over: its packets can be
-//! read; or nobody can say whose it is, as its addresses are not known, or were changed on the way (NAT). Whichever was taken first stays:
-//! what a late key shows of the packets is then passed over.
+//! addresses tell, or the name of its handshake; what it says is told of the connection that the packets opened. All other plaintext is
+//! passed over: its packets can be read; or nobody can say whose it is, as neither is known. Whichever was taken first stays: what a late
+//! key shows of the packets is then passed over.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,9 @@ use std::net::SocketAddr;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::model::{CloseHow, ConnectionId, DarkWhy, Endpoints, Event, ExchangeEnd, Kind, PlaintextUse, Time};
+use crate::model::{
+    CloseHow, ConnectionId, DarkWhy, Endpoints, Event, ExchangeEnd, HandshakeName, Kind, PlaintextUse, Time,
+};
 
 /// Events of one connection that wait until it is known which witness is heard.
 const HELD: usize = 256;
@@ -20,8 +22,18 @@ const HELD: usize = 256;
 const HELD_TOTAL: usize = 1 << 16;
 
 type Map<K, V> = HashMap<K, V, FixedState>;
-/// Both ends, in an order that does not depend on who is who: of plaintext that may not be known.
-type Ends = (SocketAddr, SocketAddr);
+
+/// What packets and plaintext of one connection have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Mark {
+    /// Both ends, in an order that does not depend on who is who: of plaintext that may not be known.
+    Ends(SocketAddr, SocketAddr),
+    /// Its handshake.
+    Name(HandshakeName),
+}
+
+/// The marks of a connection: its ends, and its handshake.
+type Marks = [Option<Mark>; 2];
 
 /// Lets each connection through once.
 #[derive(Debug, Default)]
@@ -30,9 +42,9 @@ pub(super) struct Once {
     watches: bool,
     packets: Map<ConnectionId, Packets>,
     plaintext: Map<ConnectionId, Plain>,
-    /// Open connections of packets by their ends, and plaintext that waits for such.
-    by_ends: Map<Ends, ConnectionId>,
-    awaited: Map<Ends, ConnectionId>,
+    /// Open connections of packets by their marks, and plaintext that waits for such.
+    by_mark: Map<Mark, ConnectionId>,
+    awaited: Map<Mark, ConnectionId>,
     uses: BTreeMap<PlaintextUse, u64>,
     /// Events that wait.
     held: usize,
@@ -41,7 +53,7 @@ pub(super) struct Once {
 /// A connection of packets.
 #[derive(Debug)]
 struct Packets {
-    ends: Option<Ends>,
+    marks: Marks,
     sight: Sight,
     /// Its plaintext waits to be heard, or is heard instead.
     plain: Option<ConnectionId>,
@@ -66,8 +78,8 @@ enum Sight {
 /// A connection of plaintext.
 #[derive(Debug)]
 enum Plain {
-    /// Its addresses are not known, or how its packets can be read: its events wait.
-    Waiting(Vec<Event>, Option<Ends>),
+    /// Whose it is is not known, or how its packets can be read: its events wait.
+    Waiting(Vec<Event>, Marks),
     /// It stands for a connection of packets.
     For(ConnectionId),
     /// It is passed over.
@@ -88,18 +100,21 @@ impl Once {
     /// Takes an event, and gives what is to be told.
     pub(super) fn event(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
         let opened = match &event.kind {
-            Kind::Opened { ends, plaintext, .. } => Some((known(ends), *plaintext)),
+            Kind::Opened { ends, plaintext, .. } => Some((both(ends), *plaintext)),
             _ => None,
         };
         if !self.watches {
             if opened.is_some_and(|(_, plaintext)| plaintext) {
                 self.count(PlaintextUse::Own);
             }
-            return tell(event);
+            if !matches!(event.kind, Kind::Named(_)) {
+                tell(event);
+            }
+            return;
         }
         match opened {
             Some((ends, true)) => {
-                self.plaintext.insert(event.connection, Plain::Waiting(Vec::new(), ends));
+                self.plaintext.insert(event.connection, Plain::Waiting(Vec::new(), [ends, None]));
                 self.of_plaintext(event, tell);
             }
             Some((ends, false)) => self.opened(event, ends, tell),
@@ -113,18 +128,40 @@ impl Once {
     }
 
     /// A connection of packets begins.
-    fn opened(&mut self, event: Event, ends: Option<Ends>, tell: &mut dyn FnMut(Event)) {
+    fn opened(&mut self, event: Event, ends: Option<Mark>, tell: &mut dyn FnMut(Event)) {
         let mut plain = None;
         if let Some(ends) = ends {
-            self.by_ends.insert(ends, event.connection);
+            self.by_mark.insert(ends, event.connection);
             plain = self.awaited.remove(&ends);
         }
-        self.packets.insert(event.connection, Packets { ends, sight: Sight::Unsettled, plain });
+        self.packets.insert(event.connection, Packets { marks: [ends, None], sight: Sight::Unsettled, plain });
         tell(event);
+    }
+
+    /// The handshake of a connection of packets is known by name from here on.
+    fn named(&mut self, id: ConnectionId, name: HandshakeName, tell: &mut dyn FnMut(Event)) {
+        let mark = Mark::Name(name);
+        let Some(packets) = self.packets.get_mut(&id) else { return };
+        let [_, own] = &mut packets.marks;
+        *own = Some(mark);
+        if let Some(plain) = packets.plain
+            && let Some(Plain::Waiting(_, [_, Some(other)])) = self.plaintext.get(&plain)
+            && *other != mark
+        {
+            // Another connection with the same addresses, on another network of this machine.
+            packets.plain = None;
+        }
+        self.by_mark.insert(mark, id);
+        if let Some(plain) = self.awaited.remove(&mark) {
+            self.settle(plain, self.time_of(plain), tell);
+        }
     }
 
     fn of_packets(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
         let id = event.connection;
+        if let Kind::Named(name) = event.kind {
+            return self.named(id, *name, tell);
+        }
         let Some(packets) = self.packets.get_mut(&id) else { return tell(event) };
         let closed = matches!(event.kind, Kind::Closed { .. });
         match &packets.sight {
@@ -175,9 +212,11 @@ impl Once {
     }
 
     fn forget_packets(&mut self, id: ConnectionId) {
-        let ends = self.packets.remove(&id).and_then(|packets| packets.ends);
-        if let Some(ends) = ends.filter(|ends| self.by_ends.get(ends) == Some(&id)) {
-            self.by_ends.remove(&ends);
+        let marks = self.packets.remove(&id).map(|packets| packets.marks);
+        for mark in marks.into_iter().flatten().flatten() {
+            if self.by_mark.get(&mark) == Some(&id) {
+                self.by_mark.remove(&mark);
+            }
         }
     }
 
@@ -193,9 +232,11 @@ impl Once {
         let id = event.connection;
         let closed = matches!(event.kind, Kind::Closed { .. });
         match self.plaintext.get_mut(&id) {
-            Some(Plain::Waiting(held, ends)) => {
-                if let Kind::Ends(found) = &event.kind {
-                    *ends = known(found);
+            Some(Plain::Waiting(held, [ends, name])) => {
+                match &event.kind {
+                    Kind::Ends(found) => *ends = both(found),
+                    Kind::Named(found) => *name = Some(Mark::Name(**found)),
+                    _ => {}
                 }
                 let time = event.time;
                 held.push(event);
@@ -221,19 +262,31 @@ impl Once {
 
     /// Packets of this connection were seen.
     fn has_packets(&self, id: ConnectionId) -> bool {
-        let Some(Plain::Waiting(_, Some(ends))) = self.plaintext.get(&id) else { return false };
-        self.by_ends.get(ends).and_then(|there| self.packets.get(there)).is_some_and(|there| there.plain == Some(id))
+        let Some(Plain::Waiting(_, marks)) = self.plaintext.get(&id) else { return false };
+        let there = self.marked(marks).and_then(|there| self.packets.get(&there));
+        there.is_some_and(|there| there.plain == Some(id))
+    }
+
+    /// The connection of packets with one of these marks, and no other. The name of the handshake comes first: addresses may have been
+    /// changed on the way, or may be those of another connection on another network of this machine.
+    fn marked(&self, [ends, name]: &Marks) -> Option<ConnectionId> {
+        let by = |mark: &Option<Mark>| self.by_mark.get(mark.as_ref()?).copied();
+        let agrees = |there: &ConnectionId| {
+            let other = self.packets.get(there).and_then(|&Packets { marks: [_, other], .. }| other);
+            name.is_none() || other.is_none() || other == *name
+        };
+        by(name).or_else(|| by(ends).filter(agrees))
     }
 
     /// Nothing of it is told, where nothing was yet.
     fn pass_over(&mut self, id: ConnectionId, what: PlaintextUse) {
         if let Some(plain) = self.plaintext.get_mut(&id)
-            && let Plain::Waiting(held, ends) = plain
+            && let Plain::Waiting(held, marks) = plain
         {
-            if let Some(ends) = ends
-                && self.awaited.get(ends) == Some(&id)
-            {
-                self.awaited.remove(ends);
+            for mark in marks.iter().flatten() {
+                if self.awaited.get(mark) == Some(&id) {
+                    self.awaited.remove(mark);
+                }
             }
             self.held -= held.len();
             let over = is_over(held);
@@ -247,15 +300,23 @@ impl Once {
 
     /// Plaintext that waits is heard or passed over, where it is known by now which.
     fn settle(&mut self, id: ConnectionId, now: Time, tell: &mut dyn FnMut(Event)) {
-        let Some(Plain::Waiting(held, Some(ends))) = self.plaintext.get_mut(&id) else { return };
-        let ends = *ends;
-        let there = self.by_ends.get(&ends).copied();
+        let Some(Plain::Waiting(_, marks)) = self.plaintext.get(&id) else { return };
+        let marks = *marks;
+        let there = self.marked(&marks);
         let Some((there, packets)) = there.and_then(|there| Some((there, self.packets.get_mut(&there)?))) else {
-            self.awaited.insert(ends, id);
+            self.awaited.extend(marks.into_iter().flatten().map(|mark| (mark, id)));
             return;
         };
+        for mark in marks.iter().flatten() {
+            if self.awaited.get(mark) == Some(&id) {
+                self.awaited.remove(mark);
+            }
+        }
+        let Some(Plain::Waiting(held, _)) = self.plaintext.get_mut(&id) else { return };
         match packets.sight {
-            Sight::Unsettled => packets.plain = Some(id),
+            // Where both ends are probed, one is enough.
+            Sight::Unsettled if packets.plain.is_none_or(|other| other == id) => packets.plain = Some(id),
+            Sight::Unsettled => self.pass_over(id, PlaintextUse::Left),
             Sight::Dark => {
                 let held = std::mem::take(held);
                 (packets.sight, packets.plain) = (Sight::Replaced, Some(id));
@@ -283,7 +344,7 @@ impl Once {
             _ => None,
         };
         match &mut event.kind {
-            Kind::Opened { .. } | Kind::Ends(_) => return,
+            Kind::Opened { .. } | Kind::Ends(_) | Kind::Named(_) => return,
             // The packets may have shown how it ended.
             Kind::Ended { end: ExchangeEnd::Closed { how: how @ CloseHow::Freed, .. }, .. } => {
                 *how = ended.unwrap_or(*how);
@@ -318,9 +379,9 @@ fn is_over(held: &[Event]) -> bool {
     held.last().is_some_and(|event| matches!(event.kind, Kind::Closed { .. }))
 }
 
-fn known(ends: &Endpoints) -> Option<Ends> {
+fn both(ends: &Endpoints) -> Option<Mark> {
     let (client, server) = (ends.client?, ends.server?);
-    Some((client.min(server), client.max(server)))
+    Some(Mark::Ends(client.min(server), client.max(server)))
 }
 
 #[cfg(test)]

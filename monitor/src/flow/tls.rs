@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::http::Http;
 use super::voice::Teller;
 use crate::limits::Limits;
-use crate::model::{DarkWhy, HelloSeen, Kind, Owners, SecretName, SecuredSeen, Side, Time};
+use crate::model::{DarkWhy, HandshakeName, HelloSeen, Kind, Owners, SecretName, SecuredSeen, Side, Time};
 
 /// TLS on a connection, and HTTP inside it.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Beside {
 /// What hears the records.
 #[derive(Debug)]
 struct Inner {
+    /// Its handshake was named.
+    named: bool,
     /// The process that had a secret was told.
     owned: bool,
     http: Http,
@@ -62,7 +64,7 @@ impl<'m> TlsLayer<'m> {
         let caps = tls_tap::Limits { held: limits.held_flow, ..tls_tap::Limits::default() };
         Self {
             tap: if midstream { Tls::midstream(caps) } else { Tls::new(caps) },
-            inner: Inner { owned: false, http: Http::undecided(midstream), tls13: false, now: Time(0) },
+            inner: Inner { named: false, owned: false, http: Http::undecided(midstream), tls13: false, now: Time(0) },
             sampled: [false; 2],
             listed: false,
             registered: false,
@@ -80,8 +82,23 @@ impl<'m> TlsLayer<'m> {
     ) {
         self.inner.now = time;
         self.tap.data(time.0, of(side), chunk, keys, &mut Ears { inner: &mut self.inner, beside, teller });
+        self.say_name(teller);
         self.say_owner(beside, teller);
         self.say_blind(time, keys, teller);
+    }
+
+    /// Names the handshake as soon as both hellos were seen.
+    fn say_name(&mut self, teller: &mut Teller<'_>) {
+        if self.inner.named {
+            return;
+        }
+        let randoms = || self.tap.randoms().map(|(client, server)| (*client, *server));
+        let name = match (self.tap.transcript(), randoms()) {
+            (Some(transcript), _) => HandshakeName::Transcript(transcript),
+            (None, Some((client, server))) => HandshakeName::Randoms { client, server },
+            (None, None) => return,
+        };
+        self.inner.name(name, teller);
     }
 
     /// The process that had the key of this connection, by its client random.
@@ -233,6 +250,14 @@ struct Ears<'a, 'b> {
     teller: &'a mut Teller<'b>,
 }
 
+impl Inner {
+    fn name(&mut self, name: HandshakeName, teller: &mut Teller<'_>) {
+        if !std::mem::replace(&mut self.named, true) {
+            teller.tell(self.now, Kind::Named(Box::new(name)));
+        }
+    }
+}
+
 impl Ears<'_, '_> {
     /// Tells who had the secret of this name.
     fn owner(&mut self, name: &SecretName) {
@@ -299,6 +324,7 @@ impl Reader for Ears<'_, '_> {
     }
 
     fn followed(&mut self, followed: Followed<'_>) {
+        self.inner.name(HandshakeName::Transcript(*followed.transcript), self.teller);
         self.owner(followed.transcript);
         if let Some(lines) = &mut self.beside.followed {
             lines.push(keylog::line(followed.random, followed.kind, followed.secret));

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{ConnectionId, Endpoints, Process, Protocol, Request, Side, Time};
+use super::{ConnectionId, Endpoints, HandshakeName, Process, Protocol, Request, Side, Time};
 
 /// Something that `flow` saw. Events of one connection come in order; events of several connections come in the order of the packets
 /// that gave rise to them. An event that a late key made readable has an earlier time than those around it.
@@ -31,6 +31,8 @@ pub enum Kind {
     },
     /// Its ends became known after it was opened.
     Ends(Box<Endpoints>),
+    /// What names its handshake, in packets or in plaintext: for whoever finds out that two are one connection.
+    Named(Box<HandshakeName>),
     /// The process at one of its ends: any time while it is open.
     Process(Arc<Process>),
     /// A ClientHello.

@@ -7,6 +7,20 @@ use super::{Process, Side, Time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlainId(pub u64);
 
+/// Names a TLS handshake for both who sees its packets and who is the library that does it: no two have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandshakeName {
+    /// Of TLS 1.3: the first bytes of Hash(ClientHello ‖ ServerHello) (RFC 8446 section 4.4.1).
+    Transcript([u8; 32]),
+    /// Of TLS 1.2: both randoms (RFC 5246 section 7.4.1).
+    Randoms {
+        /// ClientHello.random.
+        client: [u8; 32],
+        /// ServerHello.random.
+        server: [u8; 32],
+    },
+}
+
 /// Who wrote plaintext: the process that is probed, or the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Writer {
@@ -46,6 +60,8 @@ pub enum PlainWhat {
         /// The other end.
         peer: SocketAddr,
     },
+    /// What names its handshake, which the library was seen to do.
+    Name(HandshakeName),
     /// Bytes, as a range of the batch's arena.
     Bytes {
         /// Who wrote them.

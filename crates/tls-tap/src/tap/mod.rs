@@ -144,6 +144,12 @@ impl<'m> Tls<'m> {
         self.flow.random()
     }
 
+    /// ClientHello.random and ServerHello.random of the first handshake, when that is of TLS 1.2 or older and both hellos were seen.
+    #[must_use]
+    pub fn randoms(&self) -> Option<(&[u8; 32], &[u8; 32])> {
+        self.flow.shared.randoms()
+    }
+
     /// A late search named the connection: its handshake was not seen.
     #[must_use]
     pub const fn joined_late(&self) -> bool {

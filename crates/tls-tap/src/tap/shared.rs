@@ -74,6 +74,12 @@ impl Shared {
         !self.servers.is_empty()
     }
 
+    pub(super) fn randoms(&self) -> Option<(&[u8; 32], &[u8; 32])> {
+        let older = self.version.is_some_and(|version| version != Version::Tls13);
+        let (client, server) = (self.clients.first()?, self.servers.first()?);
+        older.then_some((&client.hello.random, &server.random))
+    }
+
     pub(super) fn secrets<'k>(&'k self, keys: &'k KeyStore) -> Option<&'k Secrets> {
         let logged = keys.get(self.random.as_ref()?);
         let derived =

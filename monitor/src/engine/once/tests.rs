@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::Once;
 use crate::model::{
-    CloseHow, ConnectionId, DarkWhy, Endpoints, Event, Exchange, ExchangeEnd, GapWhere, HelloSeen, Kind, PlaintextUse,
-    Protocol, Request, Side, Time, TlsDark,
+    CloseHow, ConnectionId, DarkWhy, Endpoints, Event, Exchange, ExchangeEnd, GapWhere, HandshakeName, HelloSeen, Kind,
+    PlaintextUse, Protocol, Request, Side, Time, TlsDark,
 };
 
 /// Packets and plaintext of one connection, as events; `p` is the one and `q` the other.
@@ -31,6 +31,7 @@ fn word(event: &Event) -> String {
         Kind::Ended { exchange, end: ExchangeEnd::Closed { how, .. }, .. } => format!("ended {exchange} {how:?}"),
         Kind::Dark { .. } => "dark".to_owned(),
         Kind::Lit => "lit".to_owned(),
+        Kind::Named(_) => "named".to_owned(),
         Kind::Closed { how, bytes, unread } => format!("closed {how:?} {bytes} {unread}"),
         other => format!("{other:?}"),
     };
@@ -62,6 +63,10 @@ impl Two {
         self.say(of, Kind::Request(Exchange { id, request, pushed: false }))
     }
 
+    fn name(&mut self, of: u64, name: u8) -> &mut Self {
+        self.say(of, Kind::Named(Box::new(HandshakeName::Transcript([name; 32]))))
+    }
+
     fn dark(&mut self) -> &mut Self {
         self.say(P, Kind::Hello(Box::new(HelloSeen { sni: None, alpn: Vec::new() })));
         self.say(P, Kind::Dark { by: None, why: DarkWhy::Tls(TlsDark::NoKey) })
@@ -85,7 +90,7 @@ impl Two {
     fn empty(&self) -> bool {
         self.once.packets.is_empty()
             && self.once.plaintext.is_empty()
-            && self.once.by_ends.is_empty()
+            && self.once.by_mark.is_empty()
             && self.once.awaited.is_empty()
             && self.once.held == 0
     }
@@ -157,6 +162,68 @@ fn who_is_the_server_may_be_told_in_two_ways() {
     let Endpoints { client, server, .. } = ends(9);
     two.open(P, ends(9)).dark().open(Q, Endpoints { client: server, server: client, proxied: None }).ask(Q, 1);
     assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
+}
+
+#[test]
+fn the_handshake_tells_whose_plaintext_it_is() {
+    // Whichever is first, and whether the packets are known to be dark by then or not.
+    for order in 0..4 {
+        let mut two = Two::new();
+        two.open(P, ends(9));
+        match order {
+            0 => two.name(P, 7).dark().open(Q, Endpoints::default()).name(Q, 7).ask(Q, 1),
+            1 => two.open(Q, Endpoints::default()).name(Q, 7).ask(Q, 1).name(P, 7).dark(),
+            2 => two.open(Q, Endpoints::default()).ask(Q, 1).name(P, 7).name(Q, 7).dark(),
+            _ => two.dark().open(Q, Endpoints::default()).ask(Q, 1).name(Q, 7).name(P, 7),
+        };
+        two.close(Q).close(P);
+        let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+        assert_eq!(two.told(), told, "{order}");
+        assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
+        assert!(two.empty(), "{:?}", two.once);
+    }
+    // Addresses that were changed on the way are no hindrance.
+    let mut two = Two::new();
+    two.open(P, ends(9)).name(P, 7).dark().open(Q, ends(10)).name(Q, 7).ask(Q, 1).close(P).close(Q);
+    assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
+    assert!(two.empty(), "{:?}", two.once);
+}
+
+#[test]
+fn another_handshake_is_another_connection_whatever_the_addresses() {
+    for early in [false, true] {
+        let mut two = Two::new();
+        two.open(P, ends(9));
+        if early {
+            two.open(Q, ends(9)).name(Q, 8).ask(Q, 1).name(P, 7).dark();
+        } else {
+            two.name(P, 7)
+                .dark()
+                .open(Q, Endpoints::default())
+                .name(Q, 8)
+                .say(Q, Kind::Ends(Box::new(ends(9))))
+                .ask(Q, 1);
+        }
+        two.close(Q).close(P);
+        assert_eq!(two.told(), ["p opened", "p hello", "p dark", "p closed Rst(Server) 900 900"], "{early}");
+        assert_eq!(two.uses(), [(PlaintextUse::Unplaced, 1)]);
+        assert!(two.empty(), "{:?}", two.once);
+    }
+}
+
+#[test]
+fn of_two_processes_at_its_ends_one_is_heard() {
+    const R: u64 = 3;
+    let mut two = Two::new();
+    two.open(P, ends(9)).name(P, 7);
+    for of in [Q, R] {
+        two.say(of, Kind::Opened { ends: Box::default(), joined: false, plaintext: true }).name(of, 7);
+    }
+    two.ask(Q, 1).ask(R, 1).dark().close(R).close(Q).close(P);
+    let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+    assert_eq!(two.told(), told);
+    assert_eq!(two.uses(), [(PlaintextUse::Instead, 1), (PlaintextUse::Left, 1)]);
+    assert!(two.empty(), "{:?}", two.once);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use h2_tap::Auth;
 
 use super::http::Http;
 use super::voice::{Teller, Voice};
-use crate::model::{ConnectionId, DarkWhy, Endpoints, GapWhere, Kind, PlainWhat, Process, Side, Time, Writer};
+use crate::model::{
+    ConnectionId, DarkWhy, Endpoints, GapWhere, HandshakeName, Kind, PlainWhat, Process, Side, Time, Writer,
+};
 use waiting::{Waiting, What};
 
 /// A connection of plaintext.
@@ -27,6 +29,7 @@ pub(crate) struct Flow {
     local: Option<Side>,
     /// The addresses of the process's end and of the other.
     ends: Option<(SocketAddr, SocketAddr)>,
+    name: Option<HandshakeName>,
     process: Option<Arc<Process>>,
     joined: bool,
     /// The connection was told of.
@@ -58,6 +61,7 @@ impl Plain {
         let flow = Flow {
             local: None,
             ends: None,
+            name: None,
             process: None,
             joined: true,
             told: false,
@@ -104,6 +108,12 @@ impl Flow {
                     teller.tell(time, Kind::Ends(Box::new(self.endpoints())));
                 }
             }
+            PlainWhat::Name(name) => {
+                self.name = Some(name);
+                if self.told {
+                    teller.tell(time, Kind::Named(Box::new(name)));
+                }
+            }
             PlainWhat::Bytes { by, start, len } => {
                 let start = start as usize;
                 let bytes = arena.get(start..start.saturating_add(len as usize)).unwrap_or_default();
@@ -136,6 +146,9 @@ impl Flow {
         if !std::mem::replace(&mut self.told, true) {
             let ends = Box::new(self.endpoints());
             teller.tell(time, Kind::Opened { ends, joined: self.joined, plaintext: true });
+            if let Some(name) = self.name {
+                teller.tell(time, Kind::Named(Box::new(name)));
+            }
             if let Some(process) = &self.process {
                 teller.tell(time, Kind::Process(Arc::clone(process)));
             }

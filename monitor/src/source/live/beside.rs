@@ -22,8 +22,10 @@ impl Beside {
 
 impl LiveSource for Beside {
     fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError> {
-        let more_packets = self.packets.fill(batch, wait)?;
+        // Plaintext first: a connection's packets, which tell whose it is, are there before it is told.
         let more_plaintext = self.plaintext.fill(&mut self.taken, Duration::ZERO)?;
+        let more_packets =
+            self.packets.fill(batch, if self.taken.plaintext.is_empty() { wait } else { Duration::ZERO })?;
         // Batches are far smaller than what an offset can say.
         let base = u32::try_from(batch.arena.len()).unwrap_or(u32::MAX);
         batch.arena.append(&mut self.taken.arena);

@@ -18,16 +18,19 @@ pub(super) enum Program {
     Done,
     /// A connection begins, ends or gets a socket.
     Life,
+    /// Secrets of a handshake are derived.
+    Name,
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 3] = [Self::Call, Self::Done, Self::Life];
+    pub(super) const ALL: [Self; 4] = [Self::Call, Self::Done, Self::Life, Self::Name];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Call => "h2watch_plain_call",
             Self::Done => "h2watch_plain_done",
             Self::Life => "h2watch_plain_life",
+            Self::Name => "h2watch_plain_name",
         }
     }
 }
@@ -56,8 +59,20 @@ struct Wanted {
     function: u8,
     /// Registers that its probe reads.
     arguments: &'static [Register],
-    /// Its result is looked at.
-    result: bool,
+    kind: Kind,
+}
+
+/// How a function is probed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Where it begins and where its result is in place.
+    Around,
+    /// The same, for the names of handshakes alone.
+    Step,
+    /// Where it begins.
+    Life,
+    /// The same, for the names of handshakes alone.
+    Name,
 }
 
 const OBJECT: &[Register] = &[Register::RDI];
@@ -65,18 +80,20 @@ const TWO: &[Register] = &[Register::RDI, Register::RSI];
 const FOURTH: &[Register] = &[Register::RDI, Register::RSI, Register::RCX];
 const FIFTH: &[Register] = &[Register::RDI, Register::RSI, Register::R8];
 
+const PARAMS: &[Register] = &[Register::RCX];
+
 const fn moves(name: &'static str, function: u8, arguments: &'static [Register]) -> Wanted {
-    Wanted { name, function, arguments, result: true }
+    Wanted { name, function, arguments, kind: Kind::Around }
 }
 
 const fn life(name: &'static str, function: u8) -> Wanted {
     let arguments = if function == function::DESCRIPTOR { TWO } else { OBJECT };
-    Wanted { name, function, arguments, result: false }
+    Wanted { name, function, arguments, kind: Kind::Life }
 }
 
 /// `SSL_read_early_data` and `SSL_write_early_data` call others of these; `gnutls_record_send` calls `gnutls_record_send2` where there is
 /// one.
-const WANTED: [Wanted; 21] = [
+const WANTED: [Wanted; 23] = [
     moves("SSL_read", function::READ, TWO),
     moves("SSL_write", function::WRITE, TWO),
     moves("SSL_read_ex", function::READ_EX, FOURTH),
@@ -98,13 +115,16 @@ const WANTED: [Wanted; 21] = [
     life("gnutls_deinit", function::FREE),
     life("gnutls_handshake", function::HANDSHAKE),
     life("gnutls_transport_set_int2", function::DESCRIPTOR),
+    Wanted { name: "SSL_do_handshake", function: function::STEP, arguments: OBJECT, kind: Kind::Step },
+    Wanted { name: "EVP_KDF_derive", function: 0, arguments: PARAMS, kind: Kind::Name },
 ];
 
 /// Code is read in pieces of this size, and one more, so that an instruction is whole.
 const PAGE: u64 = 4_096;
 
-/// What is to be probed in a file. Files that are not ELF for this machine, or have no such function, have nothing.
-pub(super) fn of(file: &File) -> Library {
+/// What is to be probed in a file. Files that are not ELF for this machine, or have no such function, have nothing. `names`: handshakes
+/// are to be named as well.
+pub(super) fn of(file: &File, names: bool) -> Library {
     let cache = ReadCache::new(file);
     let mut library = Library::default();
     let Ok(elf) = ElfFile64::<LittleEndian, _>::parse(&cache) else { return library };
@@ -115,12 +135,15 @@ pub(super) fn of(file: &File) -> Library {
     // A program that uses the library names its functions too, without defining them.
     for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
         let Ok(name) = symbol.name_bytes() else { continue };
-        if !(name.starts_with(b"SSL_") || name.starts_with(b"gnutls_")) {
+        if !(name.starts_with(b"SSL_") || name.starts_with(b"gnutls_") || name.starts_with(b"EVP_K")) {
             continue;
         }
+        let is_it = |wanted: &Wanted| {
+            wanted.name.as_bytes() == name && (names || !matches!(wanted.kind, Kind::Step | Kind::Name))
+        };
         if symbol.is_definition()
             && symbol.address() != 0
-            && let Some(at) = WANTED.iter().position(|wanted| wanted.name.as_bytes() == name)
+            && let Some(at) = WANTED.iter().position(is_it)
             && let Some(span) = spans.get_mut(at)
         {
             span.get_or_insert(Span { start: symbol.address(), len: symbol.size() });
@@ -166,8 +189,11 @@ fn places(
     let place = |program: Program, site: Site| {
         Some(Place { program, offset: offset(site.address)?, cookie: cookie(wanted.function, site.depth) })
     };
-    if !wanted.result {
-        return Some(vec![place(Program::Life, site::entry(read, span, wanted.arguments)?)?]);
+    let entry = |program| Some(vec![place(program, site::entry(read, span, wanted.arguments)?)?]);
+    match wanted.kind {
+        Kind::Life => return entry(Program::Life),
+        Kind::Name => return entry(Program::Name),
+        Kind::Around | Kind::Step => {}
     }
     let sites = site::sites(read, span, wanted.arguments)?;
     // The exits come first: a call must not be remembered whose end is not seen.
@@ -185,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_file_without_the_functions_has_nothing() {
-        assert_eq!(of(&File::open(std::env::current_exe().unwrap()).unwrap()), Library::default());
-        assert_eq!(of(&File::open("/proc/self/status").unwrap()), Library::default());
+        assert_eq!(of(&File::open(std::env::current_exe().unwrap()).unwrap(), true), Library::default());
+        assert_eq!(of(&File::open("/proc/self/status").unwrap(), true), Library::default());
     }
 
     #[test]
@@ -197,7 +223,7 @@ mod tests {
                 println!("skipped: no {path}");
                 continue;
             };
-            let found = of(&file);
+            let found = of(&file, true);
             assert!(found.unknown.is_empty(), "{library}: {:?}", found.unknown);
             let count = |program| found.places.iter().filter(|place| place.program == program).count();
             assert!(count(Program::Call) >= 3 && count(Program::Done) >= 3 && count(Program::Life) >= 3, "{found:?}");

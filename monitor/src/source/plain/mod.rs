@@ -45,11 +45,13 @@ pub struct PlainOptions {
     pub connections: u32,
     /// Count resets in the kernel, and hand nothing up.
     pub kernel_only: bool,
+    /// Name handshakes, where the library is OpenSSL 3: for a connection whose packets are seen as well.
+    pub names: bool,
 }
 
 impl Default for PlainOptions {
     fn default() -> Self {
-        Self { whose: Whose::All, buffer: 16 << 20, connections: 32_768, kernel_only: false }
+        Self { whose: Whose::All, buffer: 16 << 20, connections: 32_768, kernel_only: false, names: false }
     }
 }
 
@@ -124,6 +126,7 @@ pub struct Plain {
     listed: KernelMap<MapData, u32, u8>,
     list: Vec<u32>,
     all: bool,
+    names: bool,
     processes: Processes,
     probed: HashMap<FileId, Probed>,
     left_out: u64,
@@ -159,7 +162,7 @@ impl Plain {
         let sizes = Sizes { plain_ring: buffer, plain_connections: options.connections, ..Sizes::default() };
         let mut ebpf = object::open(sizes)?;
         let all = options.whose == Whose::All;
-        let words = words(all, options.kernel_only, buffer / 8);
+        let words = words(all, options, buffer / 8);
         configure(&mut ebpf, words)?;
         for program in Program::ALL {
             let name = program.name();
@@ -179,6 +182,7 @@ impl Plain {
             listed: KernelMap::try_from(take("PLAIN_PROCESSES")?).map_err(taken)?,
             list: Vec::new(),
             all,
+            names: options.names,
             ebpf,
             processes: Processes::new(options.whose.clone()),
             probed: HashMap::new(),
@@ -368,10 +372,10 @@ impl Plain {
 
     /// Probes the files that came into use, and leaves those that went out of it.
     fn look(&mut self) -> Result<(), SourceError> {
-        let Self { ebpf, processes, probed, left_out, .. } = self;
+        let Self { ebpf, processes, probed, left_out, names, .. } = self;
         processes.look(Instant::now(), &mut |news| match news {
             News::Used(used) => {
-                let library = library::of(&used.file);
+                let library = library::of(&used.file, *names);
                 if library.places.is_empty() {
                     return;
                 }
@@ -445,11 +449,12 @@ impl LiveSource for Plain {
 }
 
 /// What steers the probes.
-fn words(all: bool, kernel_only: bool, wake: u32) -> Config {
+fn words(all: bool, options: &PlainOptions, wake: u32) -> Config {
     let listed = if all { 0 } else { config::LISTED };
-    let count_only = if kernel_only { config::COUNT_ONLY } else { 0 };
+    let count_only = if options.kernel_only { config::COUNT_ONLY } else { 0 };
+    let names = if options.names { config::NAMES } else { 0 };
     let mut words: Config = [0; config::COUNT];
-    for (at, word) in [(config::FLAGS, listed | count_only), (config::WAKE, wake)] {
+    for (at, word) in [(config::FLAGS, listed | count_only | names), (config::WAKE, wake)] {
         if let Some(place) = words.get_mut(at) {
             *place = word;
         }
@@ -500,7 +505,9 @@ fn attach(ebpf: &mut Ebpf, used: &Used, library: &library::Library) -> Probed {
             Err(error) => problem = Some(error.to_string()),
         }
     }
-    Probed { path: used.path.clone(), places: links.len(), problem, links }
+    // What names handshakes alone shows no plaintext.
+    let places = links.iter().filter(|(program, _)| *program != Program::Name).count();
+    Probed { path: used.path.clone(), places, problem, links }
 }
 
 fn detach(ebpf: &mut Ebpf, file: Probed) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use probe_abi::plain::{ConnectionKey, PEER, PlainHeader, Standing, flag, kind};
 
 use super::hop::Hop;
-use crate::model::{PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+use crate::model::{HandshakeName, PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
 
 /// The connections that are open, as far as their records came.
 #[derive(Debug, Default)]
@@ -76,6 +76,8 @@ struct Known {
     id: PlainId,
     generation: u64,
     descriptor: i32,
+    /// Its handshake was named.
+    named: bool,
     /// Until when its socket is looked for; `None`: not any more.
     search: Option<Time>,
     /// Its place in the order.
@@ -145,6 +147,18 @@ impl Streams {
         if header.descriptor >= 0 && known.descriptor < 0 {
             known.descriptor = header.descriptor;
             self.sockets.push(Socket { key, generation: known.generation, descriptor: known.descriptor });
+        }
+        if header.kind == kind::NAME {
+            let id = known.id;
+            match name(bytes) {
+                // What an established connection negotiates once more has another name; its packets were seen by the first.
+                Some(name) if !std::mem::replace(&mut known.named, true) => {
+                    batch.plaintext.push(Plaintext { time, connection: id, what: PlainWhat::Name(name) });
+                }
+                Some(_) => {}
+                None => self.counts.malformed += 1,
+            }
+            return None;
         }
         let by = if header.direction == PEER { Writer::Peer } else { Writer::Local };
         let stream = match &mut known.streams {
@@ -288,6 +302,7 @@ impl Streams {
             id: PlainId(self.next_id),
             generation: header.generation,
             descriptor: -1,
+            named: false,
             search: Some(Time(time.0.saturating_add(SEARCH))),
             last: 0,
             streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
@@ -312,6 +327,16 @@ impl Streams {
         }
         self.order.insert(self.records, key);
         self.records
+    }
+}
+
+/// The name of a handshake, as a record has it. `None`: it is of no known form.
+fn name(bytes: &[u8]) -> Option<HandshakeName> {
+    match bytes.len() {
+        // The server's random stands first.
+        64 => Some(HandshakeName::Randoms { server: *bytes.first_chunk()?, client: *bytes.last_chunk()? }),
+        32 | 48 => Some(HandshakeName::Transcript(*bytes.first_chunk()?)),
+        _ => None,
     }
 }
 
@@ -385,6 +410,10 @@ mod tests {
             match &item.what {
                 PlainWhat::Opened { joined, role, process } => format!("{id} opened {} {joined} {role:?}", process.pid),
                 PlainWhat::Ends { local, peer } => format!("{id} ends {local} {peer}"),
+                PlainWhat::Name(HandshakeName::Transcript(name)) => format!("{id} transcript {:?}", &name[..2]),
+                PlainWhat::Name(HandshakeName::Randoms { client, server }) => {
+                    format!("{id} randoms {:?} {:?}", &client[..2], &server[..2])
+                }
                 PlainWhat::Bytes { by, start, len } => {
                     format!("{id} {by:?} {:?}", &batch.arena[*start as usize..][..*len as usize])
                 }
@@ -394,6 +423,20 @@ mod tests {
             }
         };
         batch.plaintext.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_handshake_is_named_once() {
+        let name = |len| PlainHeader { kind: kind::NAME, ..header(0, 0, 0, len) };
+        let mut streams = Streams::new(8);
+        let mut randoms = [1; 64];
+        randoms[32..].fill(2);
+        let told = run(&mut streams, &[(name(64), &randoms), (name(48), &[3; 48]), (header(1, 0, 0, 2), b"ab")]);
+        assert_eq!(told, ["1 opened 7 false Some(Server)", "1 randoms [2, 2] [1, 1]", "1 Local [97, 98]"]);
+        let mut streams = Streams::new(8);
+        let told = run(&mut streams, &[(name(31), &[4; 31]), (name(48), &[3; 48])]);
+        assert_eq!(told, ["1 opened 7 false Some(Server)", "1 transcript [3, 3]"]);
+        assert_eq!(streams.counts.malformed, 1);
     }
 
     #[test]
