@@ -42,7 +42,9 @@ fn server(process: &Surveyed, options: &Options, report: &mut Report) {
     let Surveyed { pid, command, .. } = process;
     let found = format!("{command} ({pid}), port {}: {}", ports.join(", "), names.join(", "));
     let dark = process.libraries.iter().find(|library| !library.gives_keys());
+    let plain = options.plaintext.is_some() && process.libraries.iter().all(|library| library.gives_plaintext());
     match dark {
+        _ if plain => report.ok("process", format!("{found}: plaintext by probe")),
         None if options.probe.is_some() => report.ok("process", format!("{found}: keys by probe")),
         _ if !options.keylogs.is_empty() => report.ok("process", format!("{found}: by the key log, if it is its own")),
         None => report.warn("process", format!("{found}: dark without keys"), "set keys probe, or a key log"),
@@ -54,11 +56,43 @@ fn server(process: &Surveyed, options: &Options, report: &mut Report) {
 const fn remedy(library: Library) -> &'static str {
     match library {
         Library::OpenSsl3 | Library::Go => "set keys probe",
-        Library::OpenSsl1 => "move it to OpenSSL 3, or have it write a key log: `h2watch explain keylog`",
+        Library::OpenSsl1 => {
+            "add plaintext to source, which costs it time at each call, or have it write a key log: `h2watch explain keylog`"
+        }
         Library::Java => "have it write a key log by an agent for SSLKEYLOGFILE: `h2watch explain keylog`",
-        Library::GnuTls | Library::Nss => "start it with SSLKEYLOGFILE, and name that file as keylog",
+        Library::GnuTls => {
+            "start it with SSLKEYLOGFILE, and name that file as keylog, or add plaintext to source, which costs it time at each call"
+        }
+        Library::Nss => "start it with SSLKEYLOGFILE, and name that file as keylog",
         Library::BoringSsl | Library::Rustls | Library::Unnamed => {
             "have it write a key log, if it can: `h2watch explain keylog`"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::{PlaintextOptions, ProbeTargets};
+
+    fn said(library: Library, options: &Options) -> String {
+        let (command, ports) = ("origin".to_owned(), [443].into());
+        let mut report = Report::default();
+        server(&Surveyed { pid: 7, command, ports, libraries: [library].into() }, options, &mut report);
+        report.text()
+    }
+
+    #[test]
+    fn a_library_without_keys_is_seen_by_plaintext_where_that_is_taken() {
+        let keys = Options { probe: Some(ProbeTargets::default()), ..Options::default() };
+        let both = Options { plaintext: Some(PlaintextOptions::default()), ..keys.clone() };
+        for library in [Library::OpenSsl1, Library::GnuTls] {
+            let without = said(library, &keys);
+            assert!(without.contains("dark") && without.contains("add plaintext to source"), "{without}");
+            assert!(said(library, &both).contains("plaintext by probe"));
+        }
+        assert!(said(Library::OpenSsl3, &keys).contains("keys by probe"));
+        let rustls = said(Library::Rustls, &both);
+        assert!(rustls.contains("dark") && !rustls.contains("plaintext"), "{rustls}");
     }
 }

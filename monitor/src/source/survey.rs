@@ -54,6 +54,12 @@ impl Library {
         matches!(self, Self::OpenSsl3 | Self::Go)
     }
 
+    /// The plaintext probes read it.
+    #[must_use]
+    pub const fn gives_plaintext(self) -> bool {
+        matches!(self, Self::OpenSsl3 | Self::OpenSsl1 | Self::GnuTls)
+    }
+
     /// That of a shared library's file.
     fn of_file(name: &str) -> Option<Self> {
         let starts = |start: &str| name.starts_with(start);

@@ -21,7 +21,7 @@ pub struct Options {
     pub probe: Option<ProbeTargets>,
     /// Plaintext is taken from the processes that encrypt it.
     pub plaintext: Option<PlaintextOptions>,
-    /// Whether they are was left open: they may be taken where that works.
+    /// Whether keys are taken from processes was left open: they may be, where that works.
     pub keys_left_open: bool,
     /// Key logs: files, directories or named pipes, there yet or not.
     pub keylogs: Vec<PathBuf>,
