@@ -288,7 +288,7 @@ impl Search {
             let step = usize::try_from(step).unwrap_or(usize::MAX).min(rest.len()).max(1);
             let part = rest.get(..step).unwrap_or_default();
             at += step;
-            self.offset += step as u64;
+            self.offset = self.offset.saturating_add(step as u64);
             let end = self.offset;
             self.candidates.retain_mut(|candidate| candidate.take(time, part, end, view));
             if !self.records {
@@ -366,7 +366,7 @@ impl Search {
             }
             true
         });
-        self.offset += n;
+        self.offset = self.offset.saturating_add(n);
         self.merge();
     }
 }

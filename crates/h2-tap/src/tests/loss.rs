@@ -33,6 +33,16 @@ fn a_gap_beyond_data_or_of_unknown_length_loses_the_place() {
 }
 
 #[test]
+fn gaps_longer_than_any_stream_are_survived() {
+    let mut tap = busy();
+    for _ in 0..3 {
+        tap.gap(Server, u64::MAX - 7, u64::MAX - 7);
+        tap.record(Server, &[0x55; 40]);
+    }
+    assert!(!tap.h2.in_sync(Server));
+}
+
+#[test]
 fn after_a_gap_what_was_held_is_told_in_order_with_its_times() {
     let mut tap = busy();
     tap.gap(Server, 1, 1_000);
