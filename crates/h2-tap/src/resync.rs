@@ -176,7 +176,7 @@ impl Candidate {
 
     /// The chain is sure while it runs.
     const fn sure(&self, records: bool, max_frame: u32) -> bool {
-        if self.last - self.start > max_frame as u64 + Head::LEN as u64 {
+        if self.last.saturating_sub(self.start) > max_frame as u64 + Head::LEN as u64 {
             return true;
         }
         if records { self.aligned >= 1 && self.row + self.aligned >= 4 } else { self.start == 0 && self.row >= 3 }

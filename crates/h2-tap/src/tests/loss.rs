@@ -40,6 +40,8 @@ fn gaps_longer_than_any_stream_are_survived() {
         tap.record(Server, &[0x55; 40]);
     }
     assert!(!tap.h2.in_sync(Server));
+    tap.record(Server, &[window(0), window(0), window(0)].concat());
+    assert!(tap.events().iter().all(|event| !event.contains("reset")));
 }
 
 #[test]
