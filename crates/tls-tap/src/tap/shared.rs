@@ -198,11 +198,14 @@ impl Shared {
     }
 
     pub(super) fn settled(&self) -> Option<Secured> {
+        let version = self.version?;
         let in_clear = || self.servers.first().and_then(|server| server.alpn.clone());
+        // EncryptedExtensions are of TLS 1.3 alone (RFC 8446 section 4.3.1): elsewhere a message that calls itself so says nothing.
+        let extensions = self.extensions.as_ref().filter(|_| version == Version::Tls13);
         Some(Secured {
-            version: self.version?,
+            version,
             suite: self.suite?,
-            alpn: self.extensions.as_ref().map_or_else(in_clear, |extensions| extensions.alpn.clone()),
+            alpn: extensions.map_or_else(in_clear, |extensions| extensions.alpn.clone()),
             resumed: self.resumed,
         })
     }
