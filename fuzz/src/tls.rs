@@ -148,6 +148,8 @@ fn run<'m>(ops: &'m [Op], text: &[u8], known: bool, manner: Manner) -> Plain {
         assert!(tls.memory() < 4 << 20, "{} bytes", tls.memory());
     }
     tls.finish(time, store, &mut plain);
+    // Bytes between records are passed over: where the next one is taken to begin depends on what is at hand.
+    plain.damaged |= tls.unread() > 0;
     plain
 }
 
