@@ -51,6 +51,15 @@ pub struct Stream<T> {
     pub server_ended: bool,
     /// DATA payload bytes from the server so far (as far as they were seen).
     pub response_bytes: u64,
+    /// Length of the final response's body as its header section declares it (RFC 9113 section 8.1.1).
+    pub content_length: Option<u64>,
+}
+
+impl<T> Stream<T> {
+    /// The client has the whole body: as many bytes as the final response declares, whether END_STREAM came or not.
+    pub(crate) fn has_body(&self) -> bool {
+        self.responded.is_some() && self.content_length == Some(self.response_bytes)
+    }
 }
 
 /// An RST_STREAM frame (RFC 9113 section 6.4).
@@ -85,7 +94,8 @@ pub struct GoAway {
 /// How a stream left the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The server's END_STREAM was seen: the response is complete.
+    /// The response is complete: the server's END_STREAM was seen, or the client had all bytes that Content-Length declares when it let
+    /// go of the stream (curl does not wait for the end of the stream then).
     Complete,
     /// RST_STREAM before the response was complete.
     Reset(Reset),

@@ -99,7 +99,8 @@ impl Decoder {
         self.decode_wanted(block, Wanted::ALL)
     }
 
-    /// As [`decode`](Self::decode), as far as fields are wanted. The values of pseudo-header fields (RFC 9113 section 8.3) always are.
+    /// As [`decode`](Self::decode), as far as fields are wanted. The values of pseudo-header fields (RFC 9113 section 8.3)
+    /// and of `content-length` always are.
     ///
     /// A value that is passed over is not looked into, so that a wrong Huffman code in it, which is an error of decoding for its receiver
     /// (RFC 7541 section 5.2), goes unnoticed here: to find it would cost as much as to decode it. Nothing follows for later fields, as
@@ -178,7 +179,7 @@ fn literal(
     let (name, mark) = match integer::decode(first, prefix, input)? {
         0 => {
             let name = string(arena, input)?;
-            (name, name.resolve(arena.bytes()).map_or(0, wanted.literal))
+            (name, name.resolve(arena.bytes()).map_or(0, |name| wanted.mark(name)))
         }
         index => {
             let entry = table.entry(index)?;

@@ -24,6 +24,9 @@ pub struct Wanted {
     pub literal: fn(&[u8]) -> u8,
 }
 
+/// What the ledger wants, whoever listens: how long a response's body is.
+const ALWAYS: u64 = 1 << static_table::CONTENT_LENGTH;
+
 impl Wanted {
     /// Every value; names that are literals have the highest mark.
     pub const ALL: Self = Self { indexed: u64::MAX, literal: |_| u8::MAX };
@@ -31,7 +34,16 @@ impl Wanted {
     /// There is a mark, and it is wanted.
     #[inline]
     pub(super) const fn has(self, mark: u8) -> bool {
-        mark > static_table::LAST || (mark > 0 && self.indexed >> mark & 1 == 1)
+        mark > static_table::LAST || (mark > 0 && (self.indexed | ALWAYS) >> mark & 1 == 1)
+    }
+
+    /// The mark of a name that is sent as a literal.
+    #[inline]
+    pub(super) fn mark(&self, name: &[u8]) -> u8 {
+        match name {
+            b"content-length" => static_table::CONTENT_LENGTH,
+            _ => (self.literal)(name),
+        }
     }
 }
 
@@ -69,6 +81,13 @@ impl<'a> Fields<'a> {
         let (arena, wanted) = (self.arena, self.wanted);
         let marked = self.entries.iter().filter(move |entry| wanted.has(entry.mark));
         marked.map(move |entry| (entry.mark, entry.value.resolve(arena)))
+    }
+
+    /// The body's length as the field section declares it (RFC 9110 section 8.6), where it can be read.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        let (_, value) = self.marked().find(|&(mark, _)| mark == static_table::CONTENT_LENGTH)?;
+        let value = value.filter(|value| !value.is_empty() && value.len() <= 18)?;
+        value.iter().try_fold(0, |all, digit| digit.is_ascii_digit().then(|| all * 10 + u64::from(digit - b'0')))
     }
 
     /// The value of the first field called `name`; `None` also where that value is not known.

@@ -66,6 +66,9 @@ const FIELDS: [(&str, &str); 61] = [
 ];
 
 /// The highest index, and the highest mark that a name of this table has.
+/// The mark of `content-length`.
+pub(crate) const CONTENT_LENGTH: u8 = 28;
+
 pub(super) const LAST: u8 = FIELDS.len() as u8;
 
 /// Bytes of all names and values.
@@ -132,7 +135,7 @@ pub(super) fn mark(name: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENTRIES, FIELDS, mark};
+    use super::{CONTENT_LENGTH, ENTRIES, FIELDS, mark};
 
     #[test]
     fn a_mark_is_the_first_index_of_its_name() {
@@ -142,6 +145,7 @@ mod tests {
             assert_eq!(mark(name.as_bytes()), entry.mark);
         }
         assert_eq!(mark(b"x"), 0);
+        assert_eq!(mark(b"content-length"), CONTENT_LENGTH);
     }
 
     #[test]

@@ -7,9 +7,13 @@ impl<T> Ledger<T> {
     /// An RST_STREAM (RFC 9113 section 6.4).
     pub(crate) fn reset<O: Observer<Tag = T>>(&mut self, time: u64, reset: Reset, o: &mut O) {
         if let Some(entry) = self.take(reset.stream) {
-            let stream = self.settle(entry);
+            let mut stream = self.settle(entry);
+            let complete = reset.by == Side::Client && stream.has_body();
+            if complete {
+                stream.phase = Phase::AfterEnd;
+            }
             o.reset(time, reset, Some(&stream));
-            self.close(time, stream, End::Reset(reset), o);
+            self.close(time, stream, if complete { End::Complete } else { End::Reset(reset) }, o);
         } else if let Some(closed) = self.closed.iter().rev().find(|closed| closed.stream.id == reset.stream) {
             o.reset(time, reset, Some(&closed.stream));
         } else {

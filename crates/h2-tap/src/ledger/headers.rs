@@ -188,6 +188,7 @@ impl<T> Ledger<T> {
             }
             HeadKind::Response => {
                 stream.status = pseudo.status;
+                stream.content_length = fields.content_length();
                 stream.responded = Some(time);
                 stream.phase = Phase::InBody;
             }

@@ -217,5 +217,6 @@ fn fresh<T>(id: u32, tag: Option<T>, opened: u64) -> Stream<T> {
         client_ended: false,
         server_ended: false,
         response_bytes: 0,
+        content_length: None,
     }
 }

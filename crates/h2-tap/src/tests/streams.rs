@@ -70,6 +70,36 @@ fn resets_find_streams_that_ended_and_do_without_those_never_seen() {
     );
 }
 
+fn sized(stream: u32, length: &str) -> Vec<u8> {
+    frame(kind::HEADERS, 0x4, stream, &block(&[(":status", "200"), ("content-length", length)]))
+}
+
+#[test]
+fn a_client_with_the_whole_body_may_let_go_before_the_end_of_the_stream() {
+    let mut tap = Tap::new();
+    tap.data(Client, &[get(1, "/whole"), get(3, "/part"), get(5, "/refused"), get(7, "/odd")].concat());
+    tap.data(Server, &[sized(1, "5"), body(1, false, b"ab"), body(1, false, b"cde")].concat());
+    tap.data(Server, &[sized(3, "5"), body(3, false, b"abcd")].concat());
+    tap.data(Server, &[sized(5, "2"), body(5, false, b"ab")].concat());
+    tap.data(Server, &[sized(7, "2x"), body(7, false, b"ab")].concat());
+    tap.events();
+    tap.data(Client, &[rst(1, 5), rst(3, 5), rst(7, 5)].concat());
+    tap.data(Server, &[rst(5, 2), body(1, true, b"")].concat());
+    assert_eq!(
+        tap.finish(),
+        [
+            "0 reset 1 STREAM_CLOSED by Client AfterEnd /whole verified=true",
+            "0 end 1 /whole Complete AfterEnd bytes=5",
+            "0 reset 3 STREAM_CLOSED by Client InBody /part verified=true",
+            "0 end 3 /part Reset(STREAM_CLOSED) InBody bytes=4",
+            "0 reset 7 STREAM_CLOSED by Client InBody /odd verified=true",
+            "0 end 7 /odd Reset(STREAM_CLOSED) InBody bytes=2",
+            "0 reset 5 INTERNAL_ERROR by Server InBody /refused verified=true",
+            "0 end 5 /refused Reset(INTERNAL_ERROR) InBody bytes=2",
+        ]
+    );
+}
+
 #[test]
 fn a_request_that_comes_to_light_after_its_end_takes_it_over() {
     let mut tap = Tap::new();
