@@ -32,6 +32,8 @@ pub mod tap;
 mod tests;
 #[cfg(feature = "ebpf")]
 pub mod trial;
+#[cfg(feature = "ebpf")]
+mod uprobes;
 
 use std::{fmt, io};
 

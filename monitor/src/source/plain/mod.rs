@@ -10,15 +10,14 @@ mod socket;
 mod streams;
 
 use std::collections::HashMap;
-use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap as KernelMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::raw_trace_point::RawTracePointLinkId;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
-use aya::programs::{ProgramError, RawTracePoint, UProbe};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink};
+use aya::programs::{ProgramError, RawTracePoint};
 use probe_abi::plain::{
     CODES, CONNECTION, Config, ConnectionKey, Counters, LOCAL, PEER, PlainHeader, Resets, Standing, config, counter,
     reset_at,
@@ -29,7 +28,7 @@ use super::clock::Clock;
 use super::live::{InterfaceHealth, LiveSource};
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
-use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
+use super::{BATCH_BYTES, BATCH_PACKETS, SourceError, uprobes};
 use crate::model::{self, ErrorCode, KernelFrame, PacketBatch, Writer};
 use library::Program;
 use streams::{Boundary, Hopeless, Streams};
@@ -112,7 +111,7 @@ pub struct Probed {
     pub places: usize,
     /// Why some are not.
     pub problem: Option<String>,
-    links: Vec<(Program, UProbeLinkId)>,
+    _links: Vec<UProbeLink>,
 }
 
 /// The probes. Dropping them detaches.
@@ -165,10 +164,7 @@ impl Plain {
         let words = words(all, options, buffer / 8);
         configure(&mut ebpf, words)?;
         for program in Program::ALL {
-            let name = program.name();
-            uprobe(&mut ebpf, program)?.load().map_err(|error| {
-                failed(format!("load {name} (needs CAP_BPF and CAP_PERFMON, or root; Linux 6.0 or later)"), error)
-            })?;
+            uprobes::load(&mut ebpf, program.name())?;
         }
         syscalls(&mut ebpf)?.load().map_err(|error| failed(format!("load {SYSCALLS}"), error))?;
         let taken = |error: MapError| failed("open the plaintext probes' maps", error);
@@ -328,8 +324,7 @@ impl Plain {
     /// # Errors
     /// When the kernel's table cannot be read.
     pub fn counts(&self) -> Result<PlainCounts, SourceError> {
-        let each = self.counters.get(&0, 0).map_err(|error| failed("read the plaintext probes' counters", error))?;
-        let sum = |at: usize| each.iter().filter_map(|counters| counters.get(at)).sum();
+        let sum = uprobes::totals(&self.counters, "the plaintext probes' counters")?;
         let streams = self.streams.counts;
         Ok(PlainCounts {
             calls: sum(counter::CALLS),
@@ -355,13 +350,12 @@ impl Plain {
     /// # Errors
     /// When the kernel's table cannot be read.
     pub fn resets(&self) -> Result<Vec<KernelResets>, SourceError> {
-        let each = self.resets.get(&0, 0).map_err(|error| failed("read the kernel's counts of resets", error))?;
+        let sum = uprobes::totals(&self.resets, "the kernel's counts of resets")?;
         let mut resets = Vec::new();
         for (direction, sent) in [(LOCAL, true), (PEER, false)] {
             for goaway in [false, true] {
                 for code in 0..CODES as u32 {
-                    let at = reset_at(direction, goaway, code);
-                    let count = each.iter().filter_map(|counts| counts.get(at)).sum();
+                    let count = sum(reset_at(direction, goaway, code));
                     let code = ((code as usize) < CODES - 1).then_some(code);
                     resets.push(KernelResets { sent, goaway, code, count });
                 }
@@ -386,9 +380,7 @@ impl Plain {
                 probed.insert(used.id, attach(ebpf, &used, &library));
             }
             News::Unused(file) => {
-                if let Some(gone) = probed.remove(&file) {
-                    detach(ebpf, gone);
-                }
+                probed.remove(&file);
             }
         });
         if self.all {
@@ -485,8 +477,7 @@ fn publish(boundaries: &mut KernelMap<MapData, [u64; 4], u64>, boundary: &Bounda
 }
 
 fn attach(ebpf: &mut Ebpf, used: &Used, library: &library::Library) -> Probed {
-    // By its descriptor: the file itself, whatever its path leads to by now.
-    let path = format!("/proc/self/fd/{}", used.file.as_raw_fd());
+    let mut places = 0;
     let mut links = Vec::new();
     let mut problem = (!library.unknown.is_empty())
         .then(|| format!("{}: {} is not as it is known", used.path.display(), library.unknown.join(", ")));
@@ -495,34 +486,16 @@ fn attach(ebpf: &mut Ebpf, used: &Used, library: &library::Library) -> Probed {
             location: UProbeAttachLocation::AbsoluteOffset(place.offset),
             cookie: Some(place.cookie),
         };
-        let attached = uprobe(ebpf, place.program).and_then(|program| {
-            program
-                .attach(point, &path, UProbeScope::AllProcesses)
-                .map_err(|error| failed(format!("probe {}", used.path.display()), error))
-        });
-        match attached {
-            Ok(link) => links.push((place.program, link)),
+        match uprobes::attach(ebpf, place.program.name(), used, point) {
+            Ok(link) => {
+                links.push(link);
+                // What names handshakes alone shows no plaintext.
+                places += usize::from(place.program != Program::Name);
+            }
             Err(error) => problem = Some(error.to_string()),
         }
     }
-    // What names handshakes alone shows no plaintext.
-    let places = links.iter().filter(|(program, _)| *program != Program::Name).count();
-    Probed { path: used.path.clone(), places, problem, links }
-}
-
-fn detach(ebpf: &mut Ebpf, file: Probed) {
-    for (program, link) in file.links {
-        if let Ok(program) = uprobe(ebpf, program) {
-            // It is detached when its descriptor is closed, which cannot fail.
-            let _ = program.detach(link);
-        }
-    }
-}
-
-fn uprobe(ebpf: &mut Ebpf, program: Program) -> Result<&mut UProbe, SourceError> {
-    let name = program.name();
-    let found = ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
-    found.try_into().map_err(|error: ProgramError| failed(format!("use {name}"), error))
+    Probed { path: used.path.clone(), places, problem, _links: links }
 }
 
 /// The program at system calls.

@@ -8,24 +8,22 @@ mod line;
 mod pclntab;
 
 use std::collections::HashMap;
-use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
-use aya::programs::{ProgramError, UProbe};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink};
 use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
 pub(in crate::source) use elf::functions;
 
-use super::SourceError;
 use super::live::ProbedSecret;
 use super::object::{self, Sizes, failed, lacks};
-use super::processes::{FileId, News, Processes, Used, Whose};
+use super::processes::{FileId, News, Processes, Whose};
+use super::{SourceError, uprobes};
 
 /// How the probes are made.
 #[derive(Clone, Debug)]
@@ -70,7 +68,7 @@ pub struct Probed {
     pub function: Function,
     /// Why it is not.
     pub problem: Option<String>,
-    link: Option<UProbeLinkId>,
+    _link: Option<UProbeLink>,
 }
 
 /// The probes. Dropping them detaches.
@@ -106,10 +104,7 @@ impl Probe {
     pub fn open(options: &ProbeOptions) -> Result<Self, SourceError> {
         let mut ebpf = object::open(Sizes { secret_ring: options.buffer, ..Sizes::default() })?;
         for name in [Function::OpenSsl, Function::Go].map(program) {
-            let program = uprobe(&mut ebpf, name)?;
-            program.load().map_err(|error| {
-                failed(format!("load {name} (needs CAP_BPF and CAP_PERFMON, or root; Linux 6.0 or later)"), error)
-            })?;
+            uprobes::load(&mut ebpf, name)?;
         }
         let taken = |error: MapError| failed("open the probes' maps", error);
         let ring = RingBuf::try_from(ebpf.take_map("SECRET_RING").ok_or_else(|| lacks("SECRET_RING"))?);
@@ -171,8 +166,7 @@ impl Probe {
     /// # Errors
     /// When the kernel's table cannot be read.
     pub fn counts(&self) -> Result<ProbeCounts, SourceError> {
-        let each = self.counters.get(&0, 0).map_err(|error| failed("read the probes' counters", error))?;
-        let sum = |at: usize| each.iter().filter_map(|counters| counters.get(at)).sum();
+        let sum = uprobes::totals(&self.counters, "the probes' counters")?;
         Ok(ProbeCounts {
             calls: sum(counter::CALLS),
             unwanted: sum(counter::UNWANTED),
@@ -195,11 +189,12 @@ impl Probe {
                 let places: Vec<Probed> = elf::functions(&used.file)
                     .into_iter()
                     .map(|(function, offset)| {
-                        let (link, problem) = match attach(ebpf, &used, function, offset) {
+                        let point = UProbeAttachLocation::AbsoluteOffset(offset);
+                        let (link, problem) = match uprobes::attach(ebpf, program(function), &used, point) {
                             Ok(link) => (Some(link), None),
                             Err(error) => (None, Some(error.to_string())),
                         };
-                        Probed { path: used.path.clone(), function, problem, link }
+                        Probed { path: used.path.clone(), function, problem, _link: link }
                     })
                     .collect();
                 if !places.is_empty() {
@@ -207,28 +202,9 @@ impl Probe {
                 }
             }
             News::Unused(file) => {
-                for place in probed.remove(&file).unwrap_or_default() {
-                    detach(ebpf, place);
-                }
+                probed.remove(&file);
             }
         });
-    }
-}
-
-fn attach(ebpf: &mut Ebpf, used: &Used, function: Function, offset: u64) -> Result<UProbeLinkId, SourceError> {
-    // By its descriptor: the file itself, whatever its path leads to by now.
-    let path = format!("/proc/self/fd/{}", used.file.as_raw_fd());
-    uprobe(ebpf, program(function))?
-        .attach(UProbeAttachLocation::AbsoluteOffset(offset), path, UProbeScope::AllProcesses)
-        .map_err(|error| failed(format!("probe {}", used.path.display()), error))
-}
-
-fn detach(ebpf: &mut Ebpf, place: Probed) {
-    if let Some(link) = place.link
-        && let Ok(program) = uprobe(ebpf, program(place.function))
-    {
-        // It is detached when its descriptor is closed, which cannot fail.
-        let _ = program.detach(link);
     }
 }
 
@@ -237,9 +213,4 @@ const fn program(function: Function) -> &'static str {
         Function::OpenSsl => "h2watch_kdf",
         Function::Go => "h2watch_go",
     }
-}
-
-fn uprobe<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut UProbe, SourceError> {
-    let program = ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
-    program.try_into().map_err(|error: ProgramError| failed(format!("use {name}"), error))
 }
