@@ -1,9 +1,11 @@
+mod counts;
+mod ends;
 mod plain;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use counts::FlowCounts;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use tls_tap::{KeyStore, late};
@@ -83,72 +85,6 @@ impl Queue {
             self.full = self.order.len().saturating_mul(2);
         }
         self.order.push_back(flow);
-    }
-}
-
-/// What the flows of a shard hold, and what was dropped at a cap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlowCounts {
-    /// Flows with payload that are open.
-    pub open: u64,
-    /// Flows without payload, and closed ones that are still remembered.
-    pub light: u64,
-    /// Flows with payload that were dropped because the table was full.
-    pub evicted: u64,
-    /// Flows that were given up because the shard's flows held too much.
-    pub outweighed: u64,
-    /// Flows without payload that were dropped because the table was full.
-    pub half_open_evicted: u64,
-    /// Flows that went away and never had payload: they gave no event.
-    pub empty: u64,
-    /// Times that waiting bytes were given on with holes because the shard had no room.
-    pub reassembly_evicted: u64,
-    /// Flows whose encrypted bytes were given up because the shard had no room.
-    pub held_evicted: u64,
-    /// Anomaly and dark events that were not given because of the cap of each connection.
-    pub unsaid: u64,
-    /// Bytes that wait for missing segments.
-    pub waiting_bytes: u64,
-    /// Encrypted bytes held back.
-    pub held_bytes: u64,
-    /// Memory of the flow table.
-    pub table_bytes: u64,
-    /// Memory of TLS, as it was weighed last.
-    pub tls_bytes: u64,
-    /// Memory of HTTP and of the flows themselves, as it was weighed last.
-    pub http_bytes: u64,
-}
-
-impl FlowCounts {
-    /// Adds another shard's.
-    pub const fn add(&mut self, other: &Self) {
-        self.open += other.open;
-        self.light += other.light;
-        self.evicted += other.evicted;
-        self.outweighed += other.outweighed;
-        self.half_open_evicted += other.half_open_evicted;
-        self.empty += other.empty;
-        self.reassembly_evicted += other.reassembly_evicted;
-        self.held_evicted += other.held_evicted;
-        self.unsaid += other.unsaid;
-        self.waiting_bytes += other.waiting_bytes;
-        self.held_bytes += other.held_bytes;
-        self.table_bytes += other.table_bytes;
-        self.tls_bytes += other.tls_bytes;
-        self.http_bytes += other.http_bytes;
-    }
-
-    /// What was dropped at a cap, by cap.
-    #[must_use]
-    pub const fn capped(&self) -> [(&'static str, u64); 6] {
-        [
-            ("flows", self.evicted),
-            ("flow_memory", self.outweighed),
-            ("half_open_flows", self.half_open_evicted),
-            ("reassembly", self.reassembly_evicted),
-            ("held", self.held_evicted),
-            ("connection_notes", self.unsaid),
-        ]
     }
 }
 
@@ -512,94 +448,5 @@ impl<'m> Shard<'m> {
             }
         }
         self.table.insert(hash, name, ConnectionId(ordinal), time)
-    }
-
-    /// Forgets flows that were idle for too long, a bounded number of them: no more come than packets did.
-    fn expire(&mut self, now: Time, out: &mut Events) {
-        const AT_ONCE: usize = 64;
-        self.now = self.now.max(now);
-        for _ in 0..AT_ONCE {
-            let Some((at, _)) = self.idle(List::Light, self.limits.half_open_idle) else { break };
-            self.forget_light(at);
-        }
-        for _ in 0..AT_ONCE {
-            let Some(&(until, at, id)) = self.overdue.front().filter(|(until, ..)| *until <= self.now) else { break };
-            self.overdue.pop_front();
-            if self.table.holds(at, id, |connection| usize::from(connection.is_over())) {
-                self.close(at, until, CloseHow::InputEnded, false, out);
-            }
-        }
-        for _ in 0..AT_ONCE {
-            let Some((at, since)) = self.idle(List::Heavy, self.limits.flow_idle) else { break };
-            self.close(at, since, CloseHow::Idle, false, out);
-            self.table.remove(at);
-        }
-    }
-
-    fn idle(&self, list: List, span: Duration) -> Option<(u32, Time)> {
-        let at = self.table.oldest(list)?;
-        let end = self.table.get(at)?.last.plus(span);
-        (end <= self.now).then_some((at, end))
-    }
-
-    fn forget_light(&mut self, at: u32) {
-        self.counts.empty += u64::from(self.table.get(at).is_some_and(|slot| matches!(slot.state, State::HalfOpen)));
-        self.table.remove(at);
-    }
-
-    /// Closes a flow. It stays in the table: as one that waits for a key when it may, otherwise as a closed one.
-    fn close(&mut self, at: u32, time: Time, ending: CloseHow, may_wait: bool, out: &mut Events) {
-        let Some(slot) = self.table.get(at) else { return };
-        let id = slot.id;
-        if let State::Plain(_) = slot.state {
-            return self.close_plain(at, time, ending, out);
-        }
-        let mut done = false;
-        let mut waits = false;
-        self.run(at, id, out, |connection, env| {
-            let was_over = connection.is_over();
-            done = connection.close(time, ending, may_wait, env);
-            waits = !done && !was_over;
-        });
-        if waits && self.limits.key_wait < self.limits.flow_idle {
-            self.overdue.push_back((self.now.plus(self.limits.key_wait), at, id));
-            if self.overdue.len() > self.limits.flows {
-                // Its flow is gone, or waits as long as for a packet.
-                self.overdue.pop_front();
-            }
-        }
-        if !done {
-            return;
-        }
-        self.unwanted(at, id);
-        let Some(slot) = self.table.get_mut(at) else { return };
-        let State::Open(mut connection) = std::mem::replace(&mut slot.state, State::Closed) else { return };
-        let weight = std::mem::take(&mut slot.weight);
-        replace(&mut self.weight.0, weight.0 as usize, 0);
-        replace(&mut self.weight.1, weight.1 as usize, 0);
-        replace(&mut self.waiting.bytes, connection.waiting(), 0);
-        replace(&mut self.holding.bytes, connection.upper().held(), 0);
-        self.counts.unsaid += connection.take_unsaid();
-        if self.sampled.remove(&id.0).is_some() {
-            self.gone.push(id.0);
-        }
-        if self.ended.len() < self.limits.flows {
-            self.ended.extend(connection.upper().tls().and_then(|tls| tls.random()));
-        }
-        self.table.shift(at, List::Light);
-    }
-
-    /// A flow waits for a key no more.
-    fn unwanted(&mut self, at: u32, id: ConnectionId) {
-        let Some(slot) = self.table.get_mut(at).filter(|slot| slot.id == id) else { return };
-        let State::Open(connection) = &mut slot.state else { return };
-        if let Some(random) = connection.upper().tls().and_then(|tls| tls.random())
-            && let Some(flows) = self.wanted.get_mut(&random)
-        {
-            flows.retain(|&(_, other)| other != id);
-            if flows.is_empty() {
-                self.wanted.remove(&random);
-            }
-        }
     }
 }
