@@ -1,5 +1,7 @@
 //! The kernel side on the kernel that runs: skipped, with a line that says so, where it may not be used.
 
+#[path = "ebpf/client.rs"]
+mod client;
 #[path = "ebpf/handshakes.rs"]
 mod handshakes;
 #[path = "ebpf/keylog.rs"]

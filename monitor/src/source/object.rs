@@ -2,6 +2,7 @@
 
 use std::io;
 
+use aya::programs::ProgramError;
 use aya::{Ebpf, EbpfLoader};
 
 use super::SourceError;
@@ -45,6 +46,18 @@ pub(super) fn open(sizes: Sizes) -> Result<Ebpf, SourceError> {
         .map_max_entries("PLAIN_CALLS", connections)
         .load(OBJECT)
         .map_err(|error| failed("make the kernel programs' maps (needs CAP_BPF, or root)", error))
+}
+
+/// Loads a program. The kernel's check of a large one takes a while, and a signal that comes meanwhile breaks it off: then it is begun
+/// again, as other loaders do.
+pub(super) fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const TIMES: usize = 5;
+    let broken_off = |result: &Result<(), ProgramError>| match result {
+        Err(ProgramError::LoadError { io_error, .. }) => io_error.kind() == io::ErrorKind::WouldBlock,
+        _ => false,
+    };
+    let first = (1..TIMES).map(|_| load()).find(|result| !broken_off(result));
+    first.unwrap_or_else(load)
 }
 
 /// A failure of the kernel, with all that the library says of it.

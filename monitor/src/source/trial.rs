@@ -3,7 +3,7 @@
 use aya::programs::{Program, ProgramError};
 
 use super::SourceError;
-use super::object::{self, Sizes, failed};
+use super::object::{self, Sizes, failed, patiently};
 
 /// A program that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub fn programs() -> Result<Vec<Tried>, SourceError> {
 
 fn load(program: &mut Program) -> Result<(), ProgramError> {
     match program {
-        Program::SchedClassifier(program) => program.load(),
-        Program::UProbe(program) => program.load(),
-        Program::RawTracePoint(program) => program.load(),
+        Program::SchedClassifier(program) => patiently(|| program.load()),
+        Program::UProbe(program) => patiently(|| program.load()),
+        Program::RawTracePoint(program) => patiently(|| program.load()),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

@@ -8,12 +8,13 @@ use aya::programs::uprobe::{UProbeAttachPoint, UProbeLink, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
 
 use super::SourceError;
-use super::object::{failed, lacks};
+use super::object::{failed, lacks, patiently};
 use super::processes::Used;
 
 /// Loads a program.
 pub(super) fn load(ebpf: &mut Ebpf, name: &'static str) -> Result<(), SourceError> {
-    program(ebpf, name)?.load().map_err(|error| {
+    let program = program(ebpf, name)?;
+    patiently(|| program.load()).map_err(|error| {
         failed(format!("load {name} (needs CAP_BPF and CAP_PERFMON, or root; Linux 6.0 or later)"), error)
     })
 }

@@ -1,6 +1,7 @@
 //! `watch --source plaintext`: the program itself, against what packets and keys show of the same traffic.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -11,8 +12,8 @@ use h2watch_tests::program;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::client::Client;
 use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
-use super::plain::Client;
 use super::servers::NODE;
 
 /// Asks until there is an answer, for thirty seconds.
@@ -132,19 +133,31 @@ fn cases(events: &[Value]) -> Vec<Value> {
 struct Reference<'p> {
     capture: Server,
     place: &'p Path,
+    port: u16,
 }
 
 impl<'p> Reference<'p> {
     fn start(place: &'p Path, port: u16) -> Self {
-        let capture = "exec tcpdump -Z root -i lo -U -w seen.pcap tcp port $PORT 2>tcpdump.log";
+        let capture = "exec tcpdump -Z root -i lo -U -w seen.pcap tcp port $PORT or udp port $PORT 2>tcpdump.log";
         let capture = Server::start(shell(capture, place, port).stdout(Stdio::null()));
         let listens = || fs::read_to_string(place.join("tcpdump.log")).unwrap_or_default().contains("listening on");
         assert!(until(|| listens().then_some(())).is_some());
-        Self { capture, place }
+        Self { capture, place, port }
+    }
+
+    /// Waits until the capture holds what is on the wire now: up to a datagram, which no server hears.
+    fn catch_up(&self) {
+        const MARK: &[u8] = b"the capture has come this far";
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(MARK, ("127.0.0.1", self.port)).unwrap();
+        let is_in = |capture: Vec<u8>| capture.windows(MARK.len()).any(|bytes| bytes == MARK);
+        let seen = || fs::read(self.place.join("seen.pcap")).is_ok_and(is_in);
+        assert!(until(|| seen().then_some(())).is_some(), "the capture has an end");
     }
 
     /// What packets and keys say.
     fn events(mut self) -> Vec<Value> {
+        self.catch_up();
         stop(&mut self.capture, Signal::INT);
         let replayed = self.place.join("replayed.jsonl");
         let mut replay = program::command();

@@ -1,15 +1,8 @@
-use super::world::{LONG, ORIGIN, World, get, line, lines, micros};
+//! What becomes of requests that were refused.
+
+use super::world::{EDGE, LONG, ORIGIN, World, get, line, lines, micros, told};
 use crate::limits::Limits;
 use crate::model::*;
-
-const EDGE: &str = "10.0.0.1:1000";
-
-/// Runs a scenario and tells its cases once every window is over.
-fn told(scenario: impl FnOnce(&mut World)) -> Vec<String> {
-    let mut world = World::new();
-    scenario(&mut world);
-    lines(&world.cases_after(LONG))
-}
 
 #[test]
 fn curl_asks_again_over_http_1_1() {
@@ -232,93 +225,6 @@ fn another_request_or_another_client_or_too_late_is_no_candidate() {
 }
 
 #[test]
-fn identity_tells_a_retry_over_h2_from_other_visitors() {
-    let ask = |n| get("/a").with(IdentityKind::RequestId, n);
-    let cases = told(|world| {
-        let edge = world.h2(EDGE);
-        world.ask(edge, 1, &ask(1));
-        world.ask(edge, 3, &ask(2));
-        world.refuse(edge, 1);
-        world.refuse(edge, 3);
-        world.wait(100);
-        world.ask(edge, 5, &ask(3));
-        world.answer(edge, 5, 200);
-        let elsewhere = world.h2("10.0.0.2:1000");
-        world.ask(elsewhere, 1, &ask(2));
-        world.refuse(elsewhere, 1);
-        world.wait(900_000);
-        world.ask(elsewhere, 3, &ask(2));
-        world.answer(elsewhere, 3, 200);
-    });
-    assert_eq!(
-        cases,
-        ["Downgrade GivenUp Absence resets 1 attempts 1", "Downgrade Retried Identity h2 Ok resets 2 attempts 2"]
-    );
-}
-
-#[test]
-fn an_identity_that_others_have_is_none() {
-    let ask = || get("/a").with(IdentityKind::Visitor, 7);
-    let cases = told(|world| {
-        let edge = world.h2(EDGE);
-        world.ask(edge, 1, &ask());
-        world.answer(edge, 1, 200);
-        world.ask(edge, 3, &ask());
-        world.refuse(edge, 3);
-        world.wait(100);
-        world.ask(edge, 5, &ask());
-        world.answer(edge, 5, 200);
-    });
-    assert_eq!(cases, ["Downgrade Unknown Ambiguous resets 1 attempts 1"]);
-    let cases = told(|world| {
-        let edge = world.h2(EDGE);
-        world.ask(edge, 1, &ask());
-        world.refuse(edge, 1);
-        world.wait(100);
-        for stream in [3, 5] {
-            world.ask(edge, stream, &ask());
-            world.answer(edge, stream, 200);
-        }
-    });
-    assert_eq!(cases, ["Downgrade Unknown Ambiguous resets 1 attempts 1"]);
-}
-
-#[test]
-fn a_cdn_is_one_client_and_may_ask_elsewhere() {
-    let ask = |path, ray| get(path).from(Edge::Cloudflare).with(IdentityKind::RayId, ray);
-    let scenario = |goes_on: bool, again: bool| {
-        told(|world| {
-            let edge = world.h2("104.16.0.1:1000");
-            world.ask(edge, 1, &ask("/a", 1));
-            world.refuse(edge, 1);
-            world.wait(1_000);
-            let other = world.http1("104.16.0.2:1000");
-            if goes_on {
-                world.ask(other, 1, &ask("/b", 2));
-                world.answer(other, 1, 200);
-            }
-            if again {
-                world.ask(other, 2, &ask("/a", 1));
-                world.answer(other, 2, 200);
-            }
-        })
-    };
-    assert_eq!(scenario(false, false), ["Downgrade Unknown OtherOrigin resets 1 attempts 1"]);
-    assert_eq!(scenario(true, false), ["Downgrade GivenUp Absence resets 1 attempts 1"]);
-    assert_eq!(scenario(true, true), ["Downgrade Retried Identity http/1.1 Ok resets 1 attempts 1"]);
-}
-
-#[test]
-fn a_cdn_is_known_by_its_published_addresses_too() {
-    let cases = told(|world| {
-        let edge = world.h2("104.16.0.1:1000");
-        world.ask(edge, 1, &get("/a").from(Edge::Proxy));
-        world.refuse(edge, 1);
-    });
-    assert_eq!(cases, ["Downgrade Unknown OtherOrigin resets 1 attempts 1"]);
-}
-
-#[test]
 fn as_many_http_1_1_requests_as_cases_or_fewer() {
     let scenario = |retries: u64| {
         told(|world| {
@@ -341,112 +247,6 @@ fn as_many_http_1_1_requests_as_cases_or_fewer() {
     assert!(both.iter().all(|case| case.starts_with("Downgrade Retried") && case.contains("Ok")), "{both:?}");
     assert!(both[0].contains("Sequence"), "{both:?}");
     assert!(scenario(3).iter().all(|case| case == "Downgrade Unknown Ambiguous resets 1 attempts 1"));
-}
-
-#[test]
-fn goaway_covers_streams_above_its_last_and_those_left_incomplete() {
-    let cases = told(|world| {
-        let on = world.h2(EDGE);
-        world.ask(on, 1, &get("/done"));
-        world.ask(on, 3, &get("/cut"));
-        world.ask(on, 5, &get("/above"));
-        let goaway = world.goaway(on, 3, 0xd, 3);
-        world.cut(on, 5, CloseHow::Fin(Side::Client), Some(goaway));
-        world.ask(on, 7, &get("/later"));
-        world.answer(on, 1, 200);
-        world.wait(100);
-        world.cut(on, 3, CloseHow::Fin(Side::Client), Some(goaway));
-        world.reset(on, 7, Side::Client, 8, None);
-        world.close(on, CloseHow::Fin(Side::Client));
-    });
-    assert_eq!(cases, ["Downgrade GivenUp Absence resets 1 attempts 1"; 3]);
-}
-
-#[test]
-fn a_bare_goaway_is_a_case_and_takes_the_request_that_follows() {
-    let scenario = |then: bool| {
-        let mut world = World::new();
-        let on = world.speaking(EDGE, ORIGIN, Protocol::H2c);
-        let goaway = world.goaway(on, 0, 0xd, 0);
-        if then {
-            world.wait(1_400);
-            world.ask(on, 1, &get("/again"));
-            world.cut(on, 1, CloseHow::Rst(Side::Server), Some(goaway));
-        }
-        world.close(on, CloseHow::Rst(Side::Server));
-        world.cases_after(LONG)
-    };
-    assert_eq!(lines(&scenario(false)), ["Downgrade Unknown RequestUnseen resets 1 attempts 1"]);
-    let with = scenario(true);
-    assert_eq!(lines(&with), ["Downgrade GivenUp Absence resets 1 attempts 1"]);
-    assert_eq!(with[0].request.as_ref().and_then(|request| request.path.as_deref()), Some("/again"));
-}
-
-#[test]
-fn a_retry_that_begins_before_the_refused_connection_closes_is_found() {
-    let cases = told(|world| {
-        let on = world.h2(EDGE);
-        world.ask(on, 1, &get("/a"));
-        let goaway = world.goaway(on, 1, 0xd, 1);
-        world.wait(500);
-        let second = world.http1("10.0.0.1:1001");
-        world.ask(second, 1, &get("/a"));
-        world.wait(500);
-        world.cut(on, 1, CloseHow::Fin(Side::Client), Some(goaway));
-        world.answer(second, 1, 200);
-    });
-    assert_eq!(cases, ["Downgrade Retried ProtocolSwitch http/1.1 Ok resets 1 attempts 1"]);
-}
-
-#[test]
-fn who_ends_the_connection_decides() {
-    use CloseHow::{Alert, Evicted, Fin, Idle, InputEnded, Reused, Rst};
-    use Side::{Client, Server};
-    let failures = [Fin(Server), Rst(Server), Alert(Server, 80), Alert(Server, 0), Alert(Client, 20)];
-    let others = [Fin(Client), Rst(Client), Alert(Client, 0), Alert(Client, 90), Reused, Idle, Evicted, InputEnded];
-    let scenario = |how| {
-        let mut world = World::new();
-        let on = world.h2(EDGE);
-        world.ask(on, 1, &get("/a"));
-        world.cut(on, 1, how, None);
-        world.close(on, how);
-        world.cases_after(LONG)
-    };
-    for how in failures {
-        let cases = scenario(how);
-        assert_eq!(lines(&cases), ["Failure GivenUp Absence resets 0 attempts 1"], "{how:?}");
-        assert!(matches!(cases[0].ended_by, Some("fin" | "rst" | "alert")));
-    }
-    for how in others {
-        assert!(scenario(how).is_empty(), "{how:?}");
-    }
-}
-
-#[test]
-fn what_is_no_failure() {
-    let cases = told(|world| {
-        let on = world.h2(EDGE);
-        world.ask(on, 1, &get("/cancelled"));
-        world.reset(on, 1, Side::Client, 8, None);
-        world.ask(on, 3, &get("/early"));
-        world.answer(on, 3, 200);
-        world.rst(on, 3, Side::Server, 0, Some(200));
-        world.ask(on, 5, &get("/grpc"));
-        world.reset(on, 5, Side::Server, 8, None);
-        world.wait(100);
-        world.rst(on, 5, Side::Client, 8, None);
-        world.ask(on, 7, &get("/lost"));
-        world.end(on, 7, ExchangeEnd::Unseen, None);
-    });
-    assert!(cases.is_empty(), "{cases:?}");
-    let cases = told(|world| {
-        let on = world.h2(EDGE);
-        world.ask(on, 1, &get("/early"));
-        world.reset(on, 1, Side::Server, 0, None);
-        world.ask(on, 3, &get("/cancelled-by-the-origin"));
-        world.reset(on, 3, Side::Server, 8, None);
-    });
-    assert_eq!(cases, ["Failure GivenUp Absence resets 1 attempts 1"; 2]);
 }
 
 #[test]
@@ -596,25 +396,4 @@ fn a_retry_that_the_capture_cuts_off_is_not_called_unanswered() {
     world.ask(second, 1, &get("/a"));
     world.cut(second, 1, CloseHow::InputEnded, None);
     assert_eq!(lines(&world.cases_after(100)), ["Downgrade Unknown InputEnded resets 1 attempts 1"]);
-}
-
-#[test]
-fn a_proxy_protocol_header_names_the_client() {
-    let mut world = World::new();
-    let open = |world: &mut World, id: u64, port: u16, protocol: Protocol, proxied: &str| {
-        let client = std::net::SocketAddr::from(([10, 0, 0, 1], port));
-        let ends = Endpoints { client: Some(client), server: ORIGIN.parse().ok(), proxied: proxied.parse().ok() };
-        let id = ConnectionId(100 + id);
-        world.say(id, Kind::Opened { ends: Box::new(ends), joined: false, plaintext: false });
-        world.say(id, Kind::Protocol(protocol));
-        id
-    };
-    let on = open(&mut world, 1, 1, Protocol::H2, "192.0.2.1:1");
-    world.ask(on, 1, &get("/a"));
-    world.refuse(on, 1);
-    world.wait(100);
-    let other = open(&mut world, 2, 2, Protocol::Http1, "192.0.2.2:1");
-    world.ask(other, 1, &get("/a"));
-    world.answer(other, 1, 200);
-    assert_eq!(lines(&world.cases_after(LONG)), ["Downgrade GivenUp Absence resets 1 attempts 1"]);
 }

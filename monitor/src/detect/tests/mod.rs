@@ -1,7 +1,9 @@
 //! Scenarios: a few events in, the cases out.
 
 mod cases;
+mod ends;
 mod generator;
+mod identity;
 mod sight;
 mod strangers;
 mod world;

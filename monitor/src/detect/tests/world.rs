@@ -10,6 +10,7 @@ use crate::detect::{Detector, Settings};
 use crate::limits::Limits;
 use crate::model::*;
 
+pub(super) const EDGE: &str = "10.0.0.1:1000";
 pub(super) const ORIGIN: &str = "10.0.0.9:443";
 
 /// A detector, a clock in microseconds, and everything it said.
@@ -216,4 +217,11 @@ pub(super) const LONG: u64 = 10_000_000;
 
 pub(super) const fn micros(duration: Duration) -> u128 {
     duration.as_micros()
+}
+
+/// Runs a scenario and tells its cases once every window is over.
+pub(super) fn told(scenario: impl FnOnce(&mut World)) -> Vec<String> {
+    let mut world = World::new();
+    scenario(&mut world);
+    lines(&world.cases_after(LONG))
 }

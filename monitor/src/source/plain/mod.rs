@@ -166,7 +166,8 @@ impl Plain {
         for program in Program::ALL {
             uprobes::load(&mut ebpf, program.name())?;
         }
-        syscalls(&mut ebpf)?.load().map_err(|error| failed(format!("load {SYSCALLS}"), error))?;
+        let program = syscalls(&mut ebpf)?;
+        object::patiently(|| program.load()).map_err(|error| failed(format!("load {SYSCALLS}"), error))?;
         let taken = |error: MapError| failed("open the plaintext probes' maps", error);
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or_else(|| lacks(name));
         let mut plain = Self {

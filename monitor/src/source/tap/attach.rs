@@ -8,7 +8,7 @@ use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 
 use super::interface::Interface;
 use crate::source::SourceError;
-use crate::source::object::{failed, lacks};
+use crate::source::object::{failed, lacks, patiently};
 
 /// How the tap is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn attach_to(ebpf: &mut Ebpf, interface: &Interface, hook: Hook) -> Result<Attac
             .ok_or_else(|| lacks(program))?
             .try_into()
             .map_err(|error: ProgramError| failed(format!("use {program}"), error))?;
-        match classifier.load() {
+        match patiently(|| classifier.load()) {
             Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
             Err(error) => {
                 return Err(failed(format!("load {program} (needs CAP_BPF and CAP_NET_ADMIN, or root)"), error));
