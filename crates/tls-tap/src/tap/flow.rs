@@ -480,6 +480,11 @@ impl<'m> Flow<'m> {
         matches!((&self.client.phase, &self.server.phase), (Phase::Dead, Phase::Dead))
     }
 
+    pub(super) fn hides(&self, side: Side) -> bool {
+        let direction = self.side(side);
+        !direction.queue.is_empty() || matches!(direction.phase, Phase::Dead)
+    }
+
     pub(super) fn held(&self) -> usize {
         self.client.queue.bytes() + self.server.queue.bytes()
     }
