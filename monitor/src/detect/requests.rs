@@ -180,6 +180,9 @@ impl Core {
             ended_by: cause.ended_by,
         };
         // An edge's own failure towards its visitor, when what it sent on is a case, is the same loss.
+        if let Some(case) = attached {
+            self.cases.came(case, ended.phase);
+        }
         if self.cases.lost(&loss, self.now, &self.candidates) || attached.is_some() || sent_on == Some(State::Refused) {
             return;
         }

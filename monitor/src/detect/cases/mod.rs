@@ -340,6 +340,13 @@ impl Cases {
         true
     }
 
+    /// With its request it is known how far the response of a case had come.
+    pub(super) fn came(&mut self, id: u64, phase: Phase) {
+        if let Some(case) = self.open.get_mut(&id) {
+            case.loss.phase = phase;
+        }
+    }
+
     /// It was no failure after all. False: it is decided already.
     pub(super) fn withdraw(&mut self, id: u64) -> bool {
         if self.open.get(&id).is_none_or(|case| case.attempts != 1) {
