@@ -7,9 +7,9 @@ use aya::{Ebpf, EbpfLoader};
 use super::SourceError;
 
 #[cfg(target_arch = "x86_64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.x86_64.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.x86_64.bpf.o");
 #[cfg(not(target_arch = "x86_64"))]
-static OBJECT: &[u8] = &[];
+pub(super) static OBJECT: &[u8] = &[];
 
 /// Smallest ring buffer: a page of 64 KiB is the largest that Linux uses on these machines.
 pub(super) const MIN_RING: u32 = 64 << 10;
