@@ -25,8 +25,8 @@ impl Reload for Reloader {
         changes
     }
 
-    fn refused(&mut self, names: &[&str]) {
-        Self::refused(self, names);
+    fn refused(&mut self, names: &[&str]) -> Option<String> {
+        Self::refused(self, names)
     }
 }
 

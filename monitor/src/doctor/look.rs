@@ -18,7 +18,9 @@ impl Reload for Never {
         Ok(Changes::default())
     }
 
-    fn refused(&mut self, _: &[&str]) {}
+    fn refused(&mut self, _: &[&str]) -> Option<String> {
+        None
+    }
 }
 
 pub(super) fn look(patient: Patient<'_>, report: &mut Report) {

@@ -62,8 +62,8 @@ pub trait Reload {
     /// Why everything stays as it is, in one line.
     fn reload(&mut self) -> Result<Changes, String>;
 
-    /// These settings could not be applied, and stay as they were: the next reload tries again.
-    fn refused(&mut self, names: &[&str]);
+    /// These settings could not be applied, and stay as they were: the next reload tries again. Gives where they were set.
+    fn refused(&mut self, names: &[&str]) -> Option<String>;
 }
 
 /// Runs until it is stopped. Gives the counts, the verdict, and what made the source fail, if that ended the run.
@@ -181,8 +181,9 @@ impl Run<'_> {
 
     /// A part of a reload failed.
     fn not_applied(&mut self, error: String, settings: &[&str]) {
+        let set = self.parts.reload.refused(settings).map_or_else(String::new, |set| format!("{set}: "));
+        let error = format!("{set}{error}");
         (self.parts.warn)(&format!("not applied: {error}"));
-        self.parts.reload.refused(settings);
         self.reload_error = Some(error);
     }
 
