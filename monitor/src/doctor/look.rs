@@ -42,7 +42,7 @@ pub(super) fn look(patient: Patient<'_>, report: &mut Report) {
     let (board, publisher) = Board::new(Snapshot::default());
     let parts = Parts {
         source: &mut *source,
-        keylogs: &mut KeyLogs::new(&options.keylogs),
+        keylogs: &mut KeyLogs::new(&options.keylogs, options.limits.secrets),
         probe: patient.probe.ok().flatten(),
         desk: &mut Desk::new("doctor".to_owned(), Vec::new()),
         publisher: &publisher,
