@@ -86,6 +86,7 @@ fn judge(stats: &Stats, last: &Snapshot, seconds: f64, report: &mut Report) {
     } else {
         report.ok("snap length", "no packet was cut off");
     }
+    super::keys::behind("key log", last.keylog_behind_bytes(), "look longer: --seconds 30", report);
     readable(stats, report);
     matches(stats, report);
     clock(stats, last, report);
