@@ -95,6 +95,28 @@ fn a_key_log_that_matches_nothing_is_said() {
 }
 
 #[test]
+fn a_key_log_without_a_key_is_said_whatever_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = shipped_pcap(folder.path());
+    let keys = fs::read_to_string(folder.path().join("small.keys")).unwrap();
+    let utf16: Vec<u8> = std::iter::once(0xfeff).chain(keys.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for (bytes, said) in [
+        (&b""[..], "no key in it (is it a key log?)"),
+        (b"some notes\n", "no key in it (is it a key log?)"),
+        (&utf16, "no key in it: it is UTF-16"),
+        (b"\x1f\x8b\x08\0\0\0", "no key in it: it is compressed"),
+        (b"\xd4\xc3\xb2\xa1\x02\0", "no key in it: it is not text"),
+    ] {
+        let file = folder.path().join("wrong.keys");
+        fs::write(&file, bytes).unwrap();
+        let run = program::run(["replay", text(&capture), "--keylog", text(&file), "--format", "none"]);
+        assert_eq!(run.status, 4, "{}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        assert!(run.stderr.contains("wrong.keys: ") && run.stderr.contains(said), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_damaged_capture_gives_what_was_before_the_damage() {
     let whole = fs::read(shipped("kestrel-haproxy-502.pcapng")).unwrap();
     let folder = tempfile::tempdir().unwrap();
