@@ -119,6 +119,8 @@ pub struct ConnectionStats {
     pub closed: BTreeMap<&'static str, u64>,
     /// Whose start was not in the capture.
     pub joined_late: u64,
+    /// Of which no packet of this side was captured.
+    pub one_way: BTreeMap<Side, u64>,
     /// Not readable at some time, by reason.
     pub dark: BTreeMap<&'static str, u64>,
     /// Of plaintext, by what became of them; all but [`PlaintextUse::Own`] are no connections of their own.
