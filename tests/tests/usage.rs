@@ -91,7 +91,30 @@ fn a_key_log_that_matches_nothing_is_said() {
     assert_eq!(run.status, 4, "{}", run.stdout);
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(said.contains("other.keys: line 2"), "{said}");
+    assert!(run.stderr.contains("no key belongs to a connection"), "{}", run.stderr);
     assert!(!said.contains("not a key\n"), "content of a key log is never shown: {said}");
+}
+
+#[test]
+fn packets_cut_to_their_headers_are_no_fault_of_the_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(shipped_pcap(folder.path())).unwrap();
+    let (header, mut rest) = whole.split_at(24);
+    let mut cut = header.to_vec();
+    while let Some(length) = rest.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        let kept = length.min(54);
+        cut.extend_from_slice(&rest[..8]);
+        cut.extend_from_slice(&u32::try_from(kept).unwrap().to_le_bytes());
+        cut.extend_from_slice(&rest[12..16 + kept]);
+        rest = &rest[16 + length..];
+    }
+    let file = folder.path().join("headers.pcap");
+    fs::write(&file, cut).unwrap();
+    let run = program::run(["replay", text(&file), "--keylog", text(&folder.path().join("small.keys"))]);
+    assert_eq!((run.status, run.stderr.as_str()), (4, ""), "{}", run.stdout);
+    assert!(run.stdout.contains("snap length") && !run.stdout.contains("--keylog"), "{}", run.stdout);
+    assert!(!run.stdout.contains("matches no connection"), "{}", run.stdout);
 }
 
 #[test]

@@ -165,7 +165,7 @@ where
     for damage in &stats.input.damage {
         complain(damage);
     }
-    if stats.keys.randoms > 0 && stats.keys.matched + stats.keys.found_late == 0 {
+    if stats.keys.randoms > 0 && stats.keys.matched + stats.keys.found_late == 0 && stats.connections.want_keys() {
         complain(
             "no key belongs to a connection of this capture: give the key log of the same process and the same time",
         );

@@ -97,7 +97,9 @@ fn what_clap_refuses_is_usage_and_help_is_not() {
 #[test]
 fn help_explains_outcomes_and_exit_statuses() {
     let help = Cli::command().find_subcommand_mut("replay").unwrap().render_long_help().to_string();
-    for word in ["retried", "given_up", "truncated", "unknown", "Exit status:", "  4  inconclusive", "Examples:"] {
+    for word in
+        ["retried", "given_up", "truncated", "unknown", "Exit status:", "  4  inconclusive", "goes before", "Examples:"]
+    {
         assert!(help.contains(word), "{word}");
     }
 }

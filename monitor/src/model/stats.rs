@@ -46,6 +46,8 @@ pub struct Stats {
     pub retries: BTreeMap<(Protocol, RetryResult), u64>,
     /// 5xx that the origin itself answered, by status.
     pub origin_errors: BTreeMap<u16, u64>,
+    /// Requests without a complete response that are no cases.
+    pub unfinished: BTreeMap<(Unfinished, Phase), Waits>,
     /// Requests of which nobody saw what became of them (a gap, an eviction).
     pub unseen_requests: u64,
     /// Suspected downgrades of unreadable connections.
@@ -160,6 +162,53 @@ impl PlaintextUse {
     }
 }
 
+impl ConnectionStats {
+    /// TLS was seen that a key could open.
+    #[must_use]
+    pub fn want_keys(&self) -> bool {
+        let versions = self.versions.iter().filter(|(version, _)| **version != "other");
+        let closed = ["no_key", "joined_late", "wrong_key", "held_too_much"];
+        versions
+            .map(|(_, count)| count)
+            .chain(closed.iter().filter_map(|why| self.dark.get(why)))
+            .any(|&count| count > 0)
+    }
+}
+
+/// Why a request has no complete response and is no case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unfinished {
+    /// The input ended first.
+    InFlight,
+    /// Its client gave it up.
+    Abandoned,
+    /// What became of it was not seen.
+    Unseen,
+}
+
+impl Unfinished {
+    /// The name in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Abandoned => "abandoned",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
+/// Requests that waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// How many.
+    pub count: u64,
+    /// Of these, for longer than a retry is waited for.
+    pub long: u64,
+    /// The longest, from the request on.
+    pub longest: Duration,
+}
+
 impl CloseHow {
     /// The name in every output.
     #[must_use]
@@ -236,4 +285,6 @@ pub enum Unsure {
     Lost,
     /// Something looked like a downgrade but could not be read.
     Suspected,
+    /// Of too many requests neither a response nor an end was seen.
+    Unanswered,
 }

@@ -6,4 +6,5 @@ mod generator;
 mod identity;
 mod sight;
 mod strangers;
+mod unfinished;
 mod world;
