@@ -365,8 +365,8 @@ impl<'m> Upper<'m> {
     }
 
     /// TCP has ended it so.
-    pub(crate) fn ended(&mut self, how: CloseHow) {
-        self.voice.ended(how);
+    pub(crate) fn ended(&mut self, time: Time, how: CloseHow) {
+        self.voice.ended(time, how);
     }
 
     /// The server has ended its direction, and all of it was seen: nothing more can be answered.
@@ -402,7 +402,7 @@ impl<'m> Upper<'m> {
         teller.ending = ending;
         match &mut self.stage {
             Stage::Tls(tls) => tls.finish(time, orderly, env.keys, env.beside, &mut teller),
-            Stage::Clear(http) => http.finish(time, orderly, &mut teller),
+            Stage::Clear(http) => http.finish(teller.voice.left(time), orderly, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
         let how = teller.how();

@@ -16,8 +16,8 @@ pub(crate) struct Voice {
     dark: [Option<DarkWhy>; 2],
     /// The first fatal alert.
     alert: Option<(Side, u8)>,
-    /// How the connection ended, as far as it has.
-    ended: Option<CloseHow>,
+    /// How the connection ended and when, as far as it has.
+    ended: Option<(CloseHow, Time)>,
     /// Bytes that could not be read, those left out that the TLS tap counts.
     unread: u64,
     /// The client has acknowledged bytes of the server that have not come.
@@ -52,10 +52,18 @@ impl Voice {
 
     /// Notes how TCP ended it. The first counts: who answers a FIN with a RST did not end the connection. A RST behind the same side's
     /// FIN says more than the FIN.
-    pub(crate) fn ended(&mut self, how: CloseHow) {
-        let more = matches!((self.ended, how), (Some(CloseHow::Fin(first)), CloseHow::Rst(then)) if first == then);
+    pub(crate) fn ended(&mut self, time: Time, how: CloseHow) {
+        let more = matches!((self.ended, how), (Some((CloseHow::Fin(first), _)), CloseHow::Rst(then)) if first == then);
         if self.ended.is_none() || more {
-            self.ended = Some(how);
+            self.ended = Some((how, time));
+        }
+    }
+
+    /// When the client left what was not answered by then, where it ended the connection, which is closed at `time`.
+    pub(crate) fn left(&self, time: Time) -> Time {
+        match (self.alert, self.ended) {
+            (None, Some((CloseHow::Fin(Side::Client), at))) => at,
+            _ => time,
         }
     }
 
@@ -63,7 +71,7 @@ impl Voice {
     pub(crate) fn how(&self, otherwise: CloseHow) -> CloseHow {
         match (self.alert, self.ended) {
             (Some((by, description)), _) => CloseHow::Alert(by, description),
-            (None, Some(how)) => how,
+            (None, Some((how, _))) => how,
             (None, None) => otherwise,
         }
     }
