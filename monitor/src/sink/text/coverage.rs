@@ -1,5 +1,7 @@
 //! What the capture showed and what it did not: never left out, for a zero counts only as far as was seen.
 
+use std::collections::BTreeMap;
+
 use super::page::{BAD, DIM, GOOD, PLAIN, Page, WARN, counted, grouped, moment, size, span};
 use super::sections::{joined, parts_row};
 use crate::model::{Phase, Stats, Unfinished};
@@ -36,18 +38,21 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
         answers.map(|((protocol, class), &n)| (format!("{} over {}", words::class(*class), protocol.name()), n)),
     );
     unanswered(page, stats);
-    let errors: u64 = stats.origin_errors.values().sum();
-    if errors > 0 {
-        let by_status = joined(stats.origin_errors.iter().map(|(status, &n)| (format!("with {status}"), n)));
-        page.row(
-            "5xx",
-            BAD,
-            &format!(
-                "{by_status}: sent by the origin itself, no edge made {}",
-                if errors == 1 { "it" } else { "them" }
-            ),
+    let by_status =
+        |errors: &BTreeMap<u16, u64>| joined(errors.iter().map(|(status, &n)| (format!("with {status}"), n)));
+    let (own, unattributed) = (&stats.origin_errors, &stats.unattributed_errors);
+    if !own.is_empty() {
+        let text = format!("{}: sent by the server that was asked, nothing in view stands behind it", by_status(own));
+        page.row("5xx", BAD, &text);
+    }
+    if !unattributed.is_empty() {
+        let text = format!(
+            "{}: who made it cannot be told: the server may have asked another one, where it could not be seen",
+            by_status(unattributed)
         );
-    } else if stats.responses.values().any(|&n| n > 0) {
+        page.row("5xx", WARN, &text);
+    }
+    if own.is_empty() && unattributed.is_empty() && stats.responses.values().any(|&n| n > 0) {
         page.row(
             "5xx",
             GOOD,
@@ -71,16 +76,17 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
 
 /// Requests that got no response and that nobody failed: whoever looks for a hanging origin looks for these.
 fn unanswered(page: &mut Page, stats: &Stats) {
-    let parts = stats.unfinished.iter().filter(|((_, phase), _)| *phase == Phase::BeforeResponse);
+    let parts = stats.unfinished.iter().filter(|((_, phase), _)| *phase != Phase::InBody);
     let parts: Vec<String> = parts
-        .map(|(&(what, _), waits)| {
+        .map(|(&(what, phase), waits)| {
             let (count, longest) = (grouped(waits.count), span(waits.longest));
-            match what {
-                Unfinished::InFlight => format!("{count} in flight at the end (longest {longest})"),
-                Unfinished::Abandoned => {
+            match (what, phase) {
+                (Unfinished::InFlight, _) => format!("{count} in flight at the end (longest {longest})"),
+                (Unfinished::Abandoned, _) => {
                     format!("{count} abandoned by the client before a response (after up to {longest})")
                 }
-                Unfinished::Unseen => format!("{count} of which neither a response nor an end was seen"),
+                (Unfinished::Unseen, Phase::Unknown) => format!("{count} whose response may have been lost"),
+                (Unfinished::Unseen, _) => format!("{count} whose end was not seen"),
             }
         })
         .collect();
