@@ -20,12 +20,12 @@ impl Core {
             },
         };
         // An accepted CONNECT or WebSocket has its response: it is over when it is over.
-        let begun = matches!(ended.phase, Phase::InBody | Phase::AfterEnd);
-        if begun && open.request.tunnel {
+        if ended.phase == Phase::InBody && open.request.tunnel {
             return;
         }
-        let phase = if begun { Phase::InBody } else { Phase::BeforeResponse };
-        let waits = self.stats.unfinished.entry((what, phase)).or_default();
+        // Whoever leaves after bytes that were lost may have had the response.
+        let what = if ended.phase == Phase::Unknown { Unfinished::Unseen } else { what };
+        let waits = self.stats.unfinished.entry((what, ended.phase)).or_default();
         let waited = at.since(open.start);
         waits.count += 1;
         waits.long += u64::from(waited > self.settings.window);

@@ -48,6 +48,7 @@ pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
 /// Requests without a response that may yet have failed. Those that began just before the input ended are not among them: every capture
 /// of busy traffic has some.
 fn unanswered(stats: &Stats) -> u64 {
-    let waits = |what| stats.unfinished.get(&(what, Phase::BeforeResponse)).copied().unwrap_or_default();
-    waits(Unfinished::InFlight).long + waits(Unfinished::Unseen).count
+    let waits = |what, phase| stats.unfinished.get(&(what, phase)).copied().unwrap_or_default();
+    let unseen = [Phase::BeforeResponse, Phase::Unknown].map(|phase| waits(Unfinished::Unseen, phase).count);
+    waits(Unfinished::InFlight, Phase::BeforeResponse).long + unseen.iter().sum::<u64>()
 }

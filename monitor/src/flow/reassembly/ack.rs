@@ -60,16 +60,16 @@ impl<'m> Reassembly<'m> {
         }
     }
 
-    /// The receiver has bytes that were not seen.
-    pub(crate) fn lags(&self) -> bool {
-        self.overdue.is_some()
-    }
-
     /// Holes are lost that have acknowledged bytes behind them.
     fn give_up_acknowledged(&mut self, to: &mut impl Ordered<'m>) {
         while self.held.first().is_some_and(|first| first.offset < self.acked) {
             self.give_up(GapWhere::Acknowledged, to);
         }
+    }
+
+    /// The receiver has, or may have, bytes that were not seen.
+    pub(crate) const fn lags(&self) -> bool {
+        self.overdue.is_some() || matches!(self.start, Start::Acknowledged { .. })
     }
 
     /// The acknowledged offset without the one that a FIN takes: one byte more than was seen may be a FIN that was not captured.

@@ -76,16 +76,17 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
 
 /// Requests that got no response and that nobody failed: whoever looks for a hanging origin looks for these.
 fn unanswered(page: &mut Page, stats: &Stats) {
-    let parts = stats.unfinished.iter().filter(|((_, phase), _)| *phase == Phase::BeforeResponse);
+    let parts = stats.unfinished.iter().filter(|((_, phase), _)| *phase != Phase::InBody);
     let parts: Vec<String> = parts
-        .map(|(&(what, _), waits)| {
+        .map(|(&(what, phase), waits)| {
             let (count, longest) = (grouped(waits.count), span(waits.longest));
-            match what {
-                Unfinished::InFlight => format!("{count} in flight at the end (longest {longest})"),
-                Unfinished::Abandoned => {
+            match (what, phase) {
+                (Unfinished::InFlight, _) => format!("{count} in flight at the end (longest {longest})"),
+                (Unfinished::Abandoned, _) => {
                     format!("{count} abandoned by the client before a response (after up to {longest})")
                 }
-                Unfinished::Unseen => format!("{count} of which neither a response nor an end was seen"),
+                (Unfinished::Unseen, Phase::Unknown) => format!("{count} whose response may have been lost"),
+                (Unfinished::Unseen, _) => format!("{count} whose end was not seen"),
             }
         })
         .collect();
