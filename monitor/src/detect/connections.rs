@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::dark::Darkness;
 use super::ranges;
 use crate::model::{
     ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Parties, Process, Protocol, Request, ServerCounts,
@@ -73,6 +74,10 @@ pub(super) struct Connection {
     pub(super) blind: Option<Time>,
     /// Could not be read at some time.
     pub(super) dark: bool,
+    /// What was told and counted of that, and what is to be.
+    pub(super) darkness: Darkness,
+    /// Payload bytes that are counted, and of these those that were not read.
+    pub(super) carried: (u64, u64),
     /// Findings about what could not be seen so far.
     pub(super) notes: u32,
     /// A 401 that offers Negotiate or NTLM was seen.
@@ -113,6 +118,8 @@ impl Connection {
             pending: None,
             blind: None,
             dark: false,
+            darkness: Darkness::default(),
+            carried: (0, 0),
             notes: 0,
             windows_auth: false,
             last_reset: None,

@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{
-    Basis, CaseKind, CloseHow, Edge, ErrorCode, Histogram, KernelResets, Outcome, PacketCounts, Phase, Protocol,
-    RetryResult, Servers, Side, Time, Why,
+    Basis, CaseKind, CloseHow, DarkWhy, Edge, ErrorCode, Histogram, KernelResets, Outcome, PacketCounts, Phase,
+    Protocol, RetryResult, Servers, Side, Time, Why,
 };
 
 /// Every count that the outputs show. The text summary, the JSON summary and the metrics are views of it.
@@ -119,8 +119,12 @@ pub struct ConnectionStats {
     pub closed: BTreeMap<&'static str, u64>,
     /// Whose start was not in the capture.
     pub joined_late: u64,
+    /// Open now.
+    pub open: u64,
     /// Not readable at some time, by reason.
     pub dark: BTreeMap<&'static str, u64>,
+    /// Open now and not readable, by reason.
+    pub dark_open: BTreeMap<&'static str, u64>,
     /// Of plaintext, by what became of them; all but [`PlaintextUse::Own`] are no connections of their own.
     pub plaintext: BTreeMap<PlaintextUse, u64>,
     /// Payload bytes.
@@ -156,6 +160,24 @@ impl PlaintextUse {
             Self::Unplaced => "unplaced",
         }
     }
+}
+
+impl ConnectionStats {
+    /// Connections that could not be read at some time and may have hidden HTTP.
+    #[must_use]
+    pub fn hiding(&self) -> u64 {
+        hiding(&self.dark)
+    }
+
+    /// Of those that are open now, connections that cannot be read and may hide HTTP.
+    #[must_use]
+    pub fn hiding_open(&self) -> u64 {
+        hiding(&self.dark_open)
+    }
+}
+
+fn hiding(dark: &BTreeMap<&'static str, u64>) -> u64 {
+    dark.iter().filter(|(why, _)| !DarkWhy::HARMLESS.contains(why)).map(|(_, count)| count).sum()
 }
 
 impl CloseHow {

@@ -25,7 +25,9 @@ fn every_bounded_series_is_there_at_zero() {
     assert_eq!(of("requests_total"), 4);
     assert_eq!(of("responses_total"), 4 * 6);
     assert_eq!(of("streams_total"), 2);
-    assert_eq!(of("dark_connections_total"), 14);
+    assert_eq!(of("dark_connections_total"), 15);
+    assert_eq!(of("open_dark_connections"), 15);
+    assert_eq!(of("open_connections"), 1);
     assert_eq!(of("server_resets_total"), 15);
     assert_eq!(of("server_cases_total"), 8);
     assert_eq!(of("capped_total"), 13);
