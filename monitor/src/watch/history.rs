@@ -32,18 +32,15 @@ pub struct Step {
     pub suspected: u64,
     /// Connections.
     pub connections: u64,
-    /// Connections that could not be read at some time, but for those that are not HTTP: there is nothing to read in them.
+    /// Connections that went dark and may hide HTTP.
     pub dark: u64,
     /// Packets that the kernel, a driver or the source lost.
     pub lost: u64,
-    /// Payload bytes of connections that ended.
+    /// Payload bytes.
     pub bytes: u64,
     /// Of these, bytes that could not be read.
     pub unread: u64,
 }
-
-/// The reason of connections that are dark because they are something else.
-const NOT_HTTP: &str = "not_http";
 
 /// Packets that the kernel, a driver or the source lost since the start.
 #[must_use]
@@ -83,7 +80,7 @@ impl Step {
             failure: cases(CaseKind::Failure),
             suspected: stats.suspected,
             connections: stats.connections.total,
-            dark: stats.connections.dark.iter().filter(|(why, _)| **why != NOT_HTTP).map(|(_, count)| count).sum(),
+            dark: stats.connections.hiding(),
             lost: lost(stats, interfaces),
             bytes: stats.connections.bytes,
             unread: stats.connections.unread,
