@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Basis, CaseKind, CloseHow, DarkWhy, Edge, ErrorCode, Histogram, KernelResets, Outcome, PacketCounts, Phase,
-    Protocol, RetryResult, Servers, Side, Time, Why,
+    Protocol, RetryFailure, RetryResult, Servers, Side, Time, Why,
 };
 
 /// Every count that the outputs show. The text summary, the JSON summary and the metrics are views of it.
@@ -44,6 +44,8 @@ pub struct Stats {
     pub unknown: BTreeMap<(CaseKind, Why), u64>,
     /// Retries by protocol and result.
     pub retries: BTreeMap<(Protocol, RetryResult), u64>,
+    /// Of these, retries that failed their visitor all the same, by the kind of the case.
+    pub failed_retries: BTreeMap<(CaseKind, RetryFailure), u64>,
     /// 5xx that the origin itself answered, by status.
     pub origin_errors: BTreeMap<u16, u64>,
     /// Requests of which nobody saw what became of them (a gap, an eviction).

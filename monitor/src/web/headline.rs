@@ -107,6 +107,10 @@ fn failed(recent: &Step, notes: &mut Vec<Note>) {
         let of = of_which(cut, recent.failed());
         clauses.push(format!("{of}the response was cut off"));
     }
+    if recent.failed_again() > 0 {
+        let of = of_which(recent.failed_again(), recent.failed());
+        clauses.push(format!("{of}the edge asked again, and that failed"));
+    }
     let text = format!("{} failed in the last 5 minutes: {}", visitors(recent.failed()), clauses.join("; "));
     say(notes, Level::Failed, text);
 }
@@ -132,8 +136,9 @@ fn earlier(snapshot: &Snapshot, recent: &Step, half_hour: &Step, notes: &mut Vec
     }
     let ever: u64 = {
         use crate::model::Outcome::{GivenUp, Truncated};
-        let cases = snapshot.stats.cases.iter();
-        cases.filter(|((_, outcome, _), _)| matches!(outcome, GivenUp | Truncated)).map(|(_, count)| count).sum()
+        let cases = snapshot.stats.cases.iter().filter(|((_, outcome, _), _)| matches!(outcome, GivenUp | Truncated));
+        let again = snapshot.stats.failed_retries.values();
+        cases.map(|(_, count)| count).chain(again).sum()
     };
     if half_hour.failed() == 0 && ever > 0 {
         let text = format!("{} failed since the start, none in the last half hour", visitors(ever));
@@ -333,7 +338,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Headline, Level};
-    use crate::model::{CaseKind, Outcome, Protocol};
+    use crate::model::{CaseKind, Outcome, Protocol, RetryFailure};
     use crate::source::keylogs::KeyLogHealth;
     use crate::watch::Snapshot;
     use crate::watch::history::{CODES, Step};
@@ -359,6 +364,7 @@ mod tests {
         resets: [0; CODES],
         downgrade: [0; 4],
         failure: [0; 4],
+        retry_failed: [0; 2],
         suspected: 0,
         connections: 0,
         dark: 0,
@@ -402,6 +408,25 @@ mod tests {
         let (_, text, _) = said(&run(step));
         assert!(text.starts_with("3 visitors failed in the last 5 minutes: for 1 the origin refused"), "{text}");
         assert!(text.contains("(most often REFUSED_STREAM); for 1 the response was cut off"), "{text}");
+    }
+
+    #[test]
+    fn a_retry_that_failed_is_no_comfort() {
+        // Every visitor was failed: the edge asked again over HTTP/1.1, and that was answered 503 or cut off.
+        let step = Step { downgrade: [5, 0, 0, 0], retry_failed: [5, 0], ..USUAL };
+        let headline = Headline::of(&run(step), Duration::ZERO);
+        assert_eq!(headline.first.level, Level::Failed);
+        assert_eq!(
+            headline.first.text,
+            "5 visitors failed in the last 5 minutes: the edge asked again, and that failed"
+        );
+        assert!(headline.notes.iter().all(|note| !note.text.starts_with("Nobody failed")), "{headline:?}");
+        let step = Step { downgrade: [5, 2, 0, 0], retry_failed: [1, 0], ..USUAL };
+        let (_, text, _) = said(&run(step));
+        assert!(text.ends_with("did not retry; for 1 the edge asked again, and that failed"), "{text}");
+        let mut before = run(USUAL);
+        before.stats.failed_retries.insert((CaseKind::Downgrade, RetryFailure::ServerError), 3);
+        assert_eq!(said(&before).1, "3 visitors failed since the start, none in the last half hour");
     }
 
     #[test]

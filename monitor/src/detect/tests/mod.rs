@@ -5,6 +5,7 @@ mod dark;
 mod ends;
 mod generator;
 mod identity;
+mod retries;
 mod sight;
 mod strangers;
 mod world;

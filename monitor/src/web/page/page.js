@@ -15,13 +15,13 @@ function showTotals(s, history) {
   const c = s.counts || {};
   const outcome = (...names) => total(c.cases, (one) => names.includes(one.outcome));
   const counts = {
-    requests: total(c.requests), resets: total(c.resets), failed: outcome("given_up", "truncated"), retried: outcome("retried"),
+    requests: total(c.requests), resets: total(c.resets), failed: outcome("given_up", "truncated") + total(s.failed_retries), retried: outcome("retried"),
     unknown: outcome("unknown"), origin_errors: total(c.origin_errors), dark: s.blindness.dark_connections, lost: s.blindness.lost_packets,
   };
   const last = (list) => sum(list.slice(-60));
   const both = (name) => last(history.downgrade[name]) + last(history.failure[name]);
   const recent = {
-    failed: both("given_up") + both("truncated"), retried: both("retried"), unknown: both("unknown"), lost: last(history.lost),
+    failed: both("given_up") + both("truncated") + last(history.retry_failed), retried: both("retried"), unknown: both("unknown"), lost: last(history.lost),
     resets: sum(Object.values(history.resets).map(last)), origin_errors: last(history.origin_errors),
   };
   for (const node of document.querySelectorAll("[data-count]")) {
