@@ -6,6 +6,7 @@ mod cases;
 mod connections;
 mod dark;
 mod evidence;
+mod forwarding;
 mod frames;
 mod identity;
 mod losses;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use self::blind::Blind;
 use self::candidates::Candidates;
 use self::cases::{Cases, Scene};
-use self::connections::{Connection, Map};
+use self::connections::{Connection, Hides, Map};
 use self::dark::Grace;
 use self::evidence::Unauthorized;
 use self::losses::Losses;
@@ -68,8 +69,11 @@ struct Core {
     now: Time,
     candidates: Candidates,
     cases: Cases,
+    /// By client host and server: where a retry may have been asked.
     blind: Blind,
     grace: Grace,
+    /// By the host that opened the connection and server: where a request may have been sent on.
+    senders: Blind,
     losses: Losses,
     unauthorized: Unauthorized,
     suspicion: Suspicion,
@@ -97,6 +101,7 @@ impl Detector {
             cases: Cases::new(settings.window, limits.cases, limits.case_resets),
             blind: Blind::default(),
             grace: Grace::default(),
+            senders: Blind::default(),
             losses: Losses::default(),
             unauthorized: Unauthorized::new(limits.top),
             suspicion: Suspicion::default(),
@@ -134,7 +139,11 @@ impl Detector {
                 core.stats.connections.total += 1;
                 core.stats.connections.open += 1;
                 core.stats.connections.joined_late += u64::from(joined);
-                self.connections.insert(id, Connection::new(id, *ends, at));
+                let mut connection = Connection::new(id, *ends, at);
+                if joined {
+                    core.hides(&mut connection, Hides::Perhaps(at), None);
+                }
+                self.connections.insert(id, connection);
             }
             Kind::Closed { how, bytes, unread } => {
                 if let Some(mut connection) = self.connections.remove(&id) {
@@ -228,8 +237,8 @@ impl Core {
             }
             Kind::Reset(seen) => self.reset(at, connection, *seen, out),
             Kind::GoAway(seen) => self.goaway(at, connection, *seen, out),
-            Kind::Ended { exchange, end, status, responded, known } => {
-                self.ended(at, connection, Ended { exchange, end, status, responded, known }, out);
+            Kind::Ended { exchange, end, status, phase, known } => {
+                self.ended(at, connection, Ended { exchange, end, status, phase, known }, out);
             }
             Kind::Gap { by, bytes, at: noticed } => self.gap(at, connection, by, bytes, noticed, out),
             Kind::Dark { by, why } => self.dark(at, connection, by, why, out),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod dark;
+mod doubt;
 mod ends;
 mod generator;
 mod identity;

@@ -105,6 +105,7 @@ struct Cases {
     failed_retries: Vec<FailedRetries>,
     reset_to_retry: Spans,
     origin_errors: Vec<Count>,
+    unattributed_errors: Vec<Count>,
     suspected: u64,
 }
 
@@ -200,6 +201,7 @@ impl Request {
                     failed_retries: FailedRetries::of(stats),
                     reset_to_retry: summary.reset_to_retry,
                     origin_errors: summary.origin_errors,
+                    unattributed_errors: summary.unattributed_errors,
                     suspected: summary.suspected,
                 }),
             ),
