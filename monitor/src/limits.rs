@@ -34,6 +34,14 @@ pub struct Limits {
     pub secrets: usize,
     /// Live: how long after its end a connection waits for a key before it is told as it is. A replay waits as long as for a packet.
     pub key_wait: Duration,
+    /// Live: how long something is held back for want of a key before its connection is told to be dark. A connection whose hellos were
+    /// seen is told at once where there is no key. In a replay no key comes late, and the end of the connection tells.
+    pub blind_wait: Duration,
+    /// Live: how long a connection has to be dark before that is counted. A key that comes within it (some servers write theirs when
+    /// the first request has ended) makes all readable, and nothing was missed. In a replay: not at all.
+    pub dark_grace: Duration,
+    /// Live: how often an open connection tells what it has carried. In a replay its end does.
+    pub progress: Duration,
     /// Live: how long after the end of a connection its keys are kept, for what comes late or was captured at a second place.
     pub key_grace: Duration,
     /// Live: how long keys are kept that no connection is known to have used. An edge keeps connections open for hours, and one that was
@@ -77,6 +85,18 @@ impl Limits {
     /// Bytes that the keys of one connection take in the key store and among the candidates of the joined-late search.
     pub const KEYS: usize = 1_024;
 
+    /// As a replay has them: it ends, its keys are all there, and nobody waits for what it says.
+    #[must_use]
+    pub fn of_replay(&self) -> Self {
+        Self { key_wait: self.flow_idle, blind_wait: Duration::MAX, dark_grace: Duration::ZERO, ..self.clone() }
+    }
+
+    /// It is told of connections while they are open, as in a live run.
+    #[must_use]
+    pub fn tells_early(&self) -> bool {
+        self.blind_wait < self.flow_idle
+    }
+
     /// Most bytes that open flows take, all shards together.
     #[must_use]
     pub const fn flow_memory(&self) -> usize {
@@ -114,6 +134,9 @@ impl Default for Limits {
             events: 4_096,
             secrets: 200_000,
             key_wait: Duration::from_secs(10),
+            blind_wait: Duration::from_secs(1),
+            dark_grace: Duration::from_secs(3),
+            progress: Duration::from_secs(2),
             key_grace: Duration::from_secs(60),
             key_age: Duration::from_secs(24 * 3_600),
             late_trials: 1 << 28,

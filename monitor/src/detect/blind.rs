@@ -107,7 +107,7 @@ impl Blind {
 
 /// A connection that is dark for this reason may still be HTTP.
 pub(super) const fn may_be_http(why: DarkWhy) -> bool {
-    !matches!(why, DarkWhy::NotHttp | DarkWhy::TooLittle | DarkWhy::Tls(tls_tap::Dark::NotTls))
+    !matches!(why, DarkWhy::NotHttp | DarkWhy::TooLittle | DarkWhy::Upgraded | DarkWhy::Tls(tls_tap::Dark::NotTls))
 }
 
 #[cfg(test)]

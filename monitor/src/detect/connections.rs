@@ -8,9 +8,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::dark::Darkness;
 use super::ranges;
 use crate::model::{
-    ConnectionId, DarkWhy, Edge, Endpoints, ErrorCode, ExchangeId, Parties, Process, Protocol, Request, ServerCounts,
+    ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Parties, Process, Protocol, Request, ServerCounts,
     ServerSlot, Servers, Time,
 };
 
@@ -88,8 +89,10 @@ pub(super) struct Connection {
     pub(super) hides: Hides,
     /// Could not be read at some time.
     pub(super) dark: bool,
-    /// For which reasons, a bit each.
-    dark_for: u16,
+    /// What was told and counted of that, and what is to be.
+    pub(super) darkness: Darkness,
+    /// Payload bytes that are counted, and of these those that were not read.
+    pub(super) carried: (u64, u64),
     /// Findings about what could not be seen so far.
     pub(super) notes: u32,
     /// A 401 that offers Negotiate or NTLM was seen.
@@ -136,7 +139,8 @@ impl Connection {
             blind: None,
             hides: Hides::Nothing,
             dark: false,
-            dark_for: 0,
+            darkness: Darkness::default(),
+            carried: (0, 0),
             notes: 0,
             windows_auth: false,
             last_reset: None,
@@ -199,14 +203,6 @@ impl Connection {
     /// Nothing tells who asks: neither an address, nor the CDN behind `edge`.
     pub(super) fn is_stranger(&self, edge: Option<Edge>) -> bool {
         Self::client_host(&self.ends).is_none() && !edge.is_some_and(Edge::is_cdn)
-    }
-
-    /// It cannot be read for this reason. True: that is new.
-    pub(super) fn is_newly_dark_for(&mut self, why: DarkWhy) -> bool {
-        let bit = DarkWhy::NAMES.iter().position(|&name| name == why.name()).map_or(0, |at| 1 << at);
-        let before = self.dark_for;
-        self.dark_for |= bit;
-        before != self.dark_for
     }
 
     /// The counts of the server.

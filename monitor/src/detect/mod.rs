@@ -4,6 +4,7 @@ mod blind;
 mod candidates;
 mod cases;
 mod connections;
+mod dark;
 mod evidence;
 mod forwarding;
 mod frames;
@@ -28,6 +29,7 @@ use self::blind::Blind;
 use self::candidates::Candidates;
 use self::cases::{Cases, Scene};
 use self::connections::{Connection, Hides, Map};
+use self::dark::Grace;
 use self::evidence::Unauthorized;
 use self::losses::Losses;
 use self::requests::{Answer, Ended};
@@ -70,6 +72,7 @@ struct Core {
     cases: Cases,
     /// By client host and server: where a retry may have been asked.
     blind: Blind,
+    grace: Grace,
     /// By the host that opened the connection and server: where a request may have been sent on.
     senders: Blind,
     losses: Losses,
@@ -98,6 +101,7 @@ impl Detector {
             candidates: Candidates::new(limits.candidates),
             cases: Cases::new(settings.window, limits.cases, limits.case_resets),
             blind: Blind::default(),
+            grace: Grace::default(),
             senders: Blind::default(),
             losses: Losses::default(),
             unauthorized: Unauthorized::new(limits.top),
@@ -129,11 +133,12 @@ impl Detector {
     /// Takes the next event, in the order that [`Event`] describes. What it says of a connection that was not opened is passed over.
     pub fn event(&mut self, event: Event, out: &mut Vec<Finding>) {
         let Event { time: at, connection: id, kind } = event;
+        self.advance(at, out);
         let core = &mut self.core;
-        core.advance(at, out);
         match kind {
             Kind::Opened { ends, joined, .. } => {
                 core.stats.connections.total += 1;
+                core.stats.connections.open += 1;
                 core.stats.connections.joined_late += u64::from(joined);
                 let mut connection = Connection::new(id, *ends, at);
                 if joined {
@@ -143,7 +148,7 @@ impl Detector {
             }
             Kind::Closed { how, bytes, unread } => {
                 if let Some(mut connection) = self.connections.remove(&id) {
-                    core.closed(at, &mut connection, how, bytes, unread);
+                    core.closed(at, &mut connection, how, (bytes, unread), out);
                 }
             }
             kind => {
@@ -154,9 +159,14 @@ impl Detector {
         }
     }
 
-    /// The capture's clock: decides the cases whose window is over.
+    /// The capture's clock: decides the cases whose window is over, and tells what was dark for long enough.
     pub fn advance(&mut self, now: Time, out: &mut Vec<Finding>) {
         self.core.advance(now, out);
+        while let Some((due, id)) = self.core.grace.over(self.core.now) {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                self.core.grace_over(connection, due, out);
+            }
+        }
     }
 
     /// The capture lost packets at some time from `since` to `until`, of whatever connections: what did not come then is no absence.
@@ -234,6 +244,7 @@ impl Core {
             Kind::Gap { by, bytes, at: noticed } => self.gap(at, connection, by, bytes, noticed, out),
             Kind::Dark { by, why } => self.dark(at, connection, by, why, out),
             Kind::Lit => self.lit(connection),
+            Kind::Progress { bytes, unread } => self.carried(connection, bytes, unread),
             Kind::Anomaly { by, what } => self.anomaly(at, connection, by, what, out),
             // An alert that ends requests is in their `Ended`; the others are handled before.
             Kind::Alert { .. } | Kind::Named(_) | Kind::Opened { .. } | Kind::Closed { .. } => {}

@@ -264,6 +264,11 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
                 let refused = connection.goaway.filter(|goaway| ended.exchange > goaway.last_stream)?;
                 return Some(by_goaway(refused.code));
             }
+            // A client that lets go of a stream behind lost bytes of the server may have had its response.
+            let done = reset.by == Side::Client && matches!(reset.code, ErrorCode::NO_ERROR | ErrorCode::STREAM_CLOSED);
+            if done && ended.phase == Phase::Unknown {
+                return None;
+            }
             let id = connection.last_reset.filter(|&(stream, _)| stream == ended.exchange).map(|(_, id)| id);
             let server = reset.by == Side::Server;
             Some(Cause {

@@ -3,9 +3,7 @@
 use super::Core;
 use super::blind::may_be_http;
 use super::connections::{Connection, Hides};
-use crate::model::{
-    CloseHow, DarkFinding, DarkWhy, Finding, GapWhere, HelloSeen, Protocol, Side, SuspectedFinding, Time,
-};
+use crate::model::{CloseHow, DarkWhy, Finding, GapWhere, HelloSeen, Protocol, Side, SuspectedFinding, Time};
 
 impl Core {
     pub(super) fn hello(&mut self, at: Time, connection: &mut Connection, hello: HelloSeen) {
@@ -83,10 +81,6 @@ impl Core {
         why: DarkWhy,
         out: &mut Vec<Finding>,
     ) {
-        // Each side of a connection may tell the same.
-        if connection.is_newly_dark_for(why) {
-            *self.stats.connections.dark.entry(why.name()).or_default() += 1;
-        }
         let hides = may_be_http(why);
         if hides && !connection.dark {
             connection.dark = true;
@@ -108,19 +102,11 @@ impl Core {
                 delay,
             })));
         }
-        if self.noted(connection) {
-            out.push(Finding::Dark(Box::new(DarkFinding {
-                time: at,
-                connection: connection.id,
-                parties: connection.parties(),
-                sni: connection.sni.clone(),
-                by,
-                why,
-            })));
-        }
+        self.darken(at, connection, by, why, out);
     }
 
     pub(super) fn lit(&mut self, connection: &mut Connection) {
+        self.lighten(connection);
         if std::mem::take(&mut connection.dark) {
             self.maybe_http_dark = self.maybe_http_dark.saturating_sub(1);
         }
@@ -143,13 +129,20 @@ impl Core {
         }
     }
 
-    pub(super) fn closed(&mut self, at: Time, connection: &mut Connection, how: CloseHow, bytes: u64, unread: u64) {
+    pub(super) fn closed(
+        &mut self,
+        at: Time,
+        connection: &mut Connection,
+        how: CloseHow,
+        (bytes, unread): (u64, u64),
+        out: &mut Vec<Finding>,
+    ) {
         let stats = &mut self.stats.connections;
         *stats.closed.entry(how.name()).or_default() += 1;
-        stats.bytes = stats.bytes.saturating_add(bytes);
-        if connection.dark || !matches!(connection.protocol, None | Some(Protocol::Other)) {
-            stats.unread = stats.unread.saturating_add(unread);
-        }
+        stats.open = stats.open.saturating_sub(1);
+        self.carried(connection, bytes, unread);
+        self.tell_dark(connection, out);
+        self.lighten(connection);
         // Requests that `flow` did not end: none, unless this is not all of its events.
         self.open -= connection.open.len();
         let held = connection.dark || unread > 0;
@@ -199,7 +192,7 @@ impl Core {
     }
 
     /// One more note about a connection: whether it is written.
-    fn noted(&mut self, connection: &mut Connection) -> bool {
+    pub(super) fn noted(&mut self, connection: &mut Connection) -> bool {
         connection.notes = connection.notes.saturating_add(1);
         let written = connection.notes <= self.limits.notes_per_connection;
         if !written {

@@ -22,6 +22,9 @@ pub(super) fn case(stats: &mut Stats, case: &CaseFinding, top: usize) {
     if let Some(retry) = &case.retry {
         *stats.retries.entry((retry.protocol, retry.result)).or_default() += 1;
         stats.retry_delay.record(retry.delay);
+        if let Some(failure) = retry.failure() {
+            *stats.failed_retries.entry((case.kind, failure)).or_default() += 1;
+        }
     }
     let client = match case.edge.filter(|edge| edge.is_cdn()) {
         Some(edge) => Some(edge.name().to_owned()),

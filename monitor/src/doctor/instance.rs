@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use super::Report;
+use crate::model::DarkWhy;
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -77,14 +78,19 @@ fn get(authority: &str, path: &str) -> Result<(u16, String), String> {
 
 /// The sum of a metric's samples; `None`: it has none.
 fn sum(text: &str, name: &str) -> Option<f64> {
+    sum_of(text, name, |_| true)
+}
+
+/// The sum of those samples whose labels are wanted.
+fn sum_of(text: &str, name: &str, wanted: impl Fn(&str) -> bool) -> Option<f64> {
     let samples = text.lines().filter_map(|line| line.strip_prefix(name)).filter_map(|rest| {
         // An exemplar may follow the value.
         let rest = rest.split(" # {").next()?;
-        let value = match rest.strip_prefix('{') {
-            Some(labels) => labels.rsplit_once("} ")?.1,
-            None => rest.strip_prefix(' ')?,
+        let (labels, value) = match rest.strip_prefix('{') {
+            Some(labels) => labels.rsplit_once("} ")?,
+            None => ("", rest.strip_prefix(' ')?),
         };
-        value.split(' ').next()?.parse::<f64>().ok()
+        value.split(' ').next()?.parse::<f64>().ok().filter(|_| wanted(labels))
     });
     samples.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
@@ -104,11 +110,17 @@ fn judge(text: &str, report: &mut Report) -> bool {
     }
     let (all, unread) = (of("h2watch_payload_bytes_total"), of("h2watch_unread_bytes_total"));
     let blind = if all > 0.0 { unread * 100.0 / all } else { 0.0 };
-    let found = format!("{blind:.1} % of {all} payload bytes could not be read");
+    let hides = |labels: &str| !DarkWhy::HARMLESS.iter().any(|why| labels.contains(&format!("reason=\"{why}\"")));
+    let hidden = sum_of(text, "h2watch_open_dark_connections", hides).unwrap_or(0.0);
+    let open = of("h2watch_open_connections");
+    let found =
+        format!("{blind:.1} % of {all} payload bytes could not be read, {hidden} of {open} open connections cannot be");
     match blind {
-        _ if all <= 0.0 => report.unknown("instance sight", "no payload was seen", "see its interfaces and filter"),
-        1.0.. => report.warn("instance sight", found, "its status page says why, by reason"),
-        _ => report.ok("instance sight", found),
+        _ if all <= 0.0 && open <= 0.0 => {
+            report.unknown("instance sight", "no payload was seen", "see its interfaces and filter");
+        }
+        ..1.0 if hidden <= 0.0 => report.ok("instance sight", found),
+        _ => report.warn("instance sight", found, "its status page says why, by reason"),
     }
     let lost = of("h2watch_events_dropped_total");
     if lost > 0.0 {
@@ -195,6 +207,15 @@ h2watch_capture_dropped_packets_totally 100
         let text = report.text();
         assert!(text.contains("7 packets") && text.contains("25.0 %"), "{text}");
         assert_eq!(report.result(), Status::Warn);
+        // All that has ended was read; what is open is not.
+        let dark = METRICS.replace(" 250", " 0")
+            + "h2watch_open_connections 5\nh2watch_open_dark_connections{reason=\"no_key\"} 2\n\
+               h2watch_open_dark_connections{reason=\"not_http\"} 1\n";
+        let mut report = Report::default();
+        judge(&dark, &mut report);
+        let sight = report.checks.iter().find(|check| check.name == "instance sight").unwrap();
+        assert_eq!(sight.status, Status::Warn);
+        assert!(sight.found.contains("2 of 5 open connections"), "{}", sight.found);
         let mut stranger = Report::default();
         assert!(!judge("up 1\n", &mut stranger));
         assert_eq!(stranger.checks.len(), 1);

@@ -100,12 +100,16 @@ fn share(part: u64, whole: u64) -> u64 {
 fn readable(stats: &Stats, report: &mut Report) {
     let connections = &stats.connections;
     let read = connections.bytes.saturating_sub(connections.unread);
-    let found = format!(
+    let mut found = format!(
         "{} % of {} payload bytes on {} connections",
         share(read, connections.bytes),
         connections.bytes,
         connections.total
     );
+    let hidden = connections.hiding();
+    if hidden > 0 {
+        found += &format!(", {hidden} of which could not be read at some time");
+    }
     let dark = connections.dark.iter().max_by_key(|&(_, count)| count).map(|(why, _)| *why);
     let remedy = match dark {
         Some("no_key") => "give the key log of this server; `h2watch explain keylog` says how it writes one",
@@ -118,7 +122,7 @@ fn readable(stats: &Stats, report: &mut Report) {
     };
     match share(read, connections.bytes) {
         _ if connections.bytes == 0 => report.unknown("readable", "no payload was seen", "look longer: --seconds 30"),
-        99.. => report.ok("readable", found),
+        99.. if hidden == 0 => report.ok("readable", found),
         0 => report.fail("readable", found, remedy),
         _ => report.warn("readable", found, remedy),
     }

@@ -109,8 +109,7 @@ impl<'m> Engine<'m> {
     where
         'm: 'scope,
     {
-        let limits = Limits { key_wait: plan.limits.flow_idle, ..plan.limits.clone() };
-        Self::with(scope, keys, plan, Arc::new(limits))
+        Self::with(scope, keys, plan, Arc::new(plan.limits.of_replay()))
     }
 
     /// Starts the threads of a live run, which has no end that bounds it: keys go with their connections, and the search for those of

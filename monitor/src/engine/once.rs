@@ -230,6 +230,9 @@ impl Once {
 
     fn of_plaintext(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
         let id = event.connection;
+        if let Kind::Progress { .. } = event.kind {
+            return; // Its packets are what carries bytes.
+        }
         let closed = matches!(event.kind, Kind::Closed { .. });
         match self.plaintext.get_mut(&id) {
             Some(Plain::Waiting(held, [ends, name])) => {

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::exemplar::Latest;
 use super::family::Family;
-use crate::model::{CaseKind, Edge, ErrorCode, KernelResets, Outcome, Phase, Protocol, ServerCounts, Side, Stats};
+use crate::model::{
+    CaseKind, Edge, ErrorCode, KernelResets, Outcome, Phase, Protocol, RetryFailure, ServerCounts, Side, Stats,
+};
 use crate::sink::words::{self, BASES, KINDS, OUTCOMES, PHASES, RESULTS, SIDES, WHYS};
 
 pub(super) const PROTOCOLS: [Protocol; 4] = [Protocol::H2, Protocol::H2c, Protocol::Http1, Protocol::Other];
@@ -130,6 +132,15 @@ fn cases(stats: &Stats, latest: &Latest, out: &mut Vec<Family>) {
         for result in RESULTS {
             let count = stats.retries.get(&(protocol, result)).copied().unwrap_or(0);
             family.add_fixed([("protocol", protocol.name()), ("result", words::result(result))], count);
+        }
+    }
+    out.push(family);
+    let help = "Retries that failed their visitor all the same, by the kind of the case.";
+    let mut family = Family::counter("h2watch_failed_retries_total", help);
+    for kind in KINDS {
+        for failure in RetryFailure::ALL {
+            let count = stats.failed_retries.get(&(kind, failure)).copied().unwrap_or(0);
+            family.add_fixed([("kind", words::kind(kind)), ("result", failure.name())], count);
         }
     }
     out.push(family);

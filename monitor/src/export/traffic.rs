@@ -40,6 +40,8 @@ fn messages(stats: &Stats, out: &mut Vec<Family>) {
 fn connections(stats: &Stats, out: &mut Vec<Family>) {
     let seen = &stats.connections;
     out.push(Family::counter("h2watch_connections_seen_total", "TCP connections.").only(seen.total));
+    let help = "TCP connections that are open and have carried something.";
+    out.push(Family::gauge("h2watch_open_connections", help).only(seen.open));
     let help = "Connections by application protocol, where it is known.";
     let mut family = Family::counter("h2watch_connections_total", help);
     for protocol in PROTOCOLS {
@@ -64,7 +66,7 @@ fn connections(stats: &Stats, out: &mut Vec<Family>) {
     out.push(family);
     let help = "Connections whose start was not in the capture.";
     out.push(Family::counter("h2watch_joined_late_connections_total", help).only(seen.joined_late));
-    let help = "TCP payload bytes of the connections that have ended.";
+    let help = "TCP payload bytes.";
     out.push(Family::counter("h2watch_payload_bytes_total", help).only(seen.bytes));
 }
 

@@ -54,6 +54,12 @@ pub(super) fn families(stats: &Stats, out: &mut Vec<Family>) {
         family.add_fixed([("reason", why)], seen.dark.get(why).copied().unwrap_or(0));
     }
     out.push(family);
+    let help = "Connections that are open and cannot be read, by reason.";
+    let mut family = Family::gauge("h2watch_open_dark_connections", help);
+    for why in DarkWhy::NAMES {
+        family.add_fixed([("reason", why)], seen.dark_open.get(why).copied().unwrap_or(0));
+    }
+    out.push(family);
     let help = "TCP payload bytes that could not be read, on connections that are or may be HTTP.";
     out.push(Family::counter("h2watch_unread_bytes_total", help).only(seen.unread));
     let mut holes = Family::counter("h2watch_gaps_total", "Holes in the capture by how they were noticed.");

@@ -1,3 +1,4 @@
+use super::Events;
 use super::reassembly::{Ordered, Payload, Reassembly};
 use super::upper::{Env, Upper};
 use super::voice::Voice;
@@ -224,6 +225,13 @@ impl<'m> Connection<'m> {
         }
         self.upper.close(over.time, over.ending, self.bytes, over.orderly, env);
         true
+    }
+
+    /// Tells what it has carried, as long as it is open.
+    pub(crate) fn progress(&mut self, time: Time, out: &mut Events) {
+        if self.over.is_none() {
+            self.upper.progress(time, self.bytes, out);
+        }
     }
 
     /// It is over, and waits for a key only.

@@ -128,9 +128,10 @@ impl Http {
                     http1.finish(time, false, teller);
                     return Some(used);
                 }
-                Turn::Connected(_) | Turn::Tunnel => {
+                turn @ (Turn::Connected(_) | Turn::Upgraded) => {
                     http1.finish(time, false, teller);
-                    teller.dark(time, None, DarkWhy::Http1);
+                    let why = if matches!(turn, Turn::Upgraded) { DarkWhy::Upgraded } else { DarkWhy::Http1 };
+                    teller.dark(time, None, why);
                     self.stage = Stage::Tunnel;
                 }
             },

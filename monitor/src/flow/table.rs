@@ -31,6 +31,8 @@ pub(crate) struct Slot<'m> {
     pub(crate) weight: (u32, u32),
     /// It is to be weighed again.
     pub(crate) touched: bool,
+    /// It is to tell what it has carried.
+    pub(crate) moved: bool,
     list: List,
     newer: u32,
     older: u32,
@@ -112,6 +114,7 @@ impl<'m> Table<'m> {
             state: State::HalfOpen,
             weight: (0, 0),
             touched: false,
+            moved: false,
             list: List::Light,
             newer: NONE,
             older: NONE,

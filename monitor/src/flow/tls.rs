@@ -20,6 +20,8 @@ pub(crate) struct TlsLayer<'m> {
     listed: bool,
     /// It is in the index of those that wait for a key.
     registered: bool,
+    /// It is in the list of those that are told to be dark once they have waited long enough.
+    clocked: bool,
 }
 
 /// What the TLS layers of a shard share besides keys.
@@ -68,6 +70,7 @@ impl<'m> TlsLayer<'m> {
             sampled: [false; 2],
             listed: false,
             registered: false,
+            clocked: false,
         }
     }
 
@@ -132,10 +135,50 @@ impl<'m> TlsLayer<'m> {
         }
     }
 
-    /// A connection whose key is missing is dark from the first record on that is held behind both hellos, not only from its end.
+    /// A connection whose key is missing is dark from the first record on that is held behind both hellos, not only from its end. One of
+    /// TLS 1.2 that was joined late is from the first record on that shows its version: no key log can help it.
     fn say_blind(&self, time: Time, keys: &KeyStore, teller: &mut Teller<'_>) {
-        if !teller.is_dark(Side::Client) && self.tap.is_without_key(keys) {
+        if teller.is_dark(Side::Client) || !self.tap.is_blind() {
+            return;
+        }
+        if self.tap.is_without_key(keys) {
             teller.dark(time, None, DarkWhy::Tls(tls_tap::Dark::NoKey));
+        } else if teller.limits.tells_early() && self.is_late_tls12(keys) {
+            teller.dark(time, None, DarkWhy::Tls(tls_tap::Dark::JoinedLateTls12));
+        }
+    }
+
+    fn is_late_tls12(&self, keys: &KeyStore) -> bool {
+        self.tap.withheld(keys).iter().flatten().any(|(_, why)| *why == tls_tap::Dark::JoinedLateTls12)
+    }
+
+    /// It holds something back that was not told to be dark: worth a [`say_withheld`](Self::say_withheld) after a while. Said once until
+    /// then.
+    pub(crate) fn wants_clock(&mut self, dark: [bool; 2]) -> bool {
+        let [client, server] = dark;
+        let silent =
+            !client && self.tap.holds(tls_tap::Side::Client) || !server && self.tap.holds(tls_tap::Side::Server);
+        let wants = silent && !self.clocked;
+        self.clocked |= wants;
+        wants
+    }
+
+    /// What is held back was held for long enough: the sides are dark from then on when it began.
+    pub(crate) fn say_withheld(&mut self, keys: &KeyStore, teller: &mut Teller<'_>) {
+        self.clocked = false;
+        match self.tap.withheld(keys) {
+            [Some((client, why)), Some((server, same))]
+                if why == same && !teller.is_dark(Side::Client) && !teller.is_dark(Side::Server) =>
+            {
+                teller.dark(Time(client.min(server)), None, DarkWhy::Tls(why));
+            }
+            sides => {
+                for (side, withheld) in [Side::Client, Side::Server].into_iter().zip(sides) {
+                    if let Some((since, why)) = withheld.filter(|_| !teller.is_dark(side)) {
+                        teller.dark(Time(since), Some(side), DarkWhy::Tls(why));
+                    }
+                }
+            }
         }
     }
 
@@ -244,6 +287,11 @@ impl<'m> TlsLayer<'m> {
 
     pub(crate) fn held(&self) -> usize {
         self.tap.held()
+    }
+
+    /// Bytes that no key makes readable any more.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.tap.unreadable()
     }
 
     /// Memory of TLS and of HTTP.

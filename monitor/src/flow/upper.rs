@@ -384,6 +384,31 @@ impl<'m> Upper<'m> {
         matches!(&self.stage, Stage::Tls(tls) if tls.waits(keys))
     }
 
+    /// A side holds something back that was not told to be dark. Said once, until it was looked at again.
+    pub(crate) fn wants_clock(&mut self) -> bool {
+        let Stage::Tls(tls) = &mut self.stage else { return false };
+        tls.wants_clock([self.voice.is_dark(Side::Client), self.voice.is_dark(Side::Server)])
+    }
+
+    /// What is held back was held for long enough to be told.
+    pub(crate) fn say_withheld(&mut self, env: &mut Env<'_>) {
+        let mut teller = teller(&mut self.voice, env.out, env.limits);
+        if let Stage::Tls(tls) = &mut self.stage {
+            tls.say_withheld(env.keys, &mut teller);
+        }
+    }
+
+    /// Tells what it has carried. `bytes`: all of its payload so far.
+    pub(crate) fn progress(&mut self, time: Time, bytes: u64, out: &mut Events) {
+        let encrypted = match &self.stage {
+            Stage::Tls(tls) => tls.unreadable(),
+            Stage::Sniffing(_) | Stage::Clear(_) | Stage::Blind => 0,
+        };
+        if self.opened {
+            self.voice.progress(time, bytes, encrypted, out);
+        }
+    }
+
     /// The connection is over: the last words. `orderly`: with a FIN of the server, and all in front of it was seen.
     pub(crate) fn close(&mut self, time: Time, ending: CloseHow, bytes: u64, orderly: bool, env: &mut Env<'_>) {
         if let Stage::Sniffing(sniffing) = &self.stage

@@ -29,6 +29,20 @@ impl Voice {
         Self { id, notes: 0, unsaid: 0, dark: [None; 2], alert: None, ended: None, unread: 0, server_lags: false }
     }
 
+    pub(crate) const fn is_dark(&self, side: Side) -> bool {
+        let [client, server] = &self.dark;
+        match side {
+            Side::Client => client.is_some(),
+            Side::Server => server.is_some(),
+        }
+    }
+
+    /// Tells what the connection has carried. `encrypted`: bytes that the TLS tap counts as unreadable.
+    pub(crate) fn progress(&self, time: Time, bytes: u64, encrypted: u64, out: &mut Events) {
+        let unread = self.unread.saturating_add(encrypted).min(bytes);
+        out.push(Event { time, connection: self.id, kind: Kind::Progress { bytes, unread } });
+    }
+
     pub(crate) const fn unread(&self) -> u64 {
         self.unread
     }
@@ -147,11 +161,7 @@ impl Teller<'_> {
     }
 
     pub(crate) const fn is_dark(&self, side: Side) -> bool {
-        let [client, server] = &self.voice.dark;
-        match side {
-            Side::Client => client.is_some(),
-            Side::Server => server.is_some(),
-        }
+        self.voice.is_dark(side)
     }
 
     /// A fatal alert ends the connection.

@@ -90,6 +90,13 @@ pub enum Kind {
     },
     /// Readable again after `Dark`, or after a late key.
     Lit,
+    /// What an open connection has carried up to its latest packet: told from time to time in a live run.
+    Progress {
+        /// Payload bytes so far, as in [`Kind::Closed`].
+        bytes: u64,
+        /// Of these, bytes that will not be read whatever key comes.
+        unread: u64,
+    },
     /// Bytes that the protocols do not allow, or a cap: a stable snake_case word.
     Anomaly {
         /// Who sent it.
@@ -251,15 +258,17 @@ pub enum DarkWhy {
     H2LostSync,
     /// Neither TLS nor HTTP.
     NotHttp,
-    /// HTTP/1 that could not be parsed, or was left by an upgrade to something else.
+    /// HTTP/1 that could not be parsed, or was left by CONNECT.
     Http1,
+    /// HTTP/1 was left by an upgrade to something else: a WebSocket.
+    Upgraded,
     /// A flow of which too little was seen to say what it is.
     TooLittle,
 }
 
 impl DarkWhy {
     /// Every reason's name, for series that are there from the start.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "no_key",
         "joined_late",
         "joined_late_tls12",
@@ -273,8 +282,12 @@ impl DarkWhy {
         "h2_lost_sync",
         "not_http",
         "http1",
+        "upgraded",
         "too_little",
     ];
+
+    /// The names of the reasons that hide no HTTP.
+    pub const HARMLESS: [&'static str; 4] = ["not_http", "not_tls", "too_little", "upgraded"];
 
     /// The name in every output.
     #[must_use]
@@ -294,6 +307,7 @@ impl DarkWhy {
             Self::H2LostSync => "h2_lost_sync",
             Self::NotHttp => "not_http",
             Self::Http1 => "http1",
+            Self::Upgraded => "upgraded",
             Self::TooLittle => "too_little",
         }
     }

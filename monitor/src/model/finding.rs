@@ -187,6 +187,34 @@ pub enum RetryResult {
     HttpError,
     /// None came.
     NoResponse,
+    /// One began and was cut off.
+    Truncated,
+}
+
+/// How a retry failed its visitor all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RetryFailure {
+    /// 5xx.
+    ServerError,
+    /// No response came.
+    NoResponse,
+    /// The response was cut off.
+    Truncated,
+}
+
+impl RetryFailure {
+    /// Every one, for series that are there from the start.
+    pub const ALL: [Self; 3] = [Self::ServerError, Self::NoResponse, Self::Truncated];
+
+    /// The name in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ServerError => "server_error",
+            Self::NoResponse => "no_response",
+            Self::Truncated => "truncated",
+        }
+    }
 }
 
 /// The retry of a case.
@@ -200,6 +228,21 @@ pub struct Retry {
     pub status: Option<u16>,
     /// How it went.
     pub result: RetryResult,
+}
+
+impl Retry {
+    /// How it failed its visitor, if it did. A 4xx is an answer.
+    #[must_use]
+    pub fn failure(&self) -> Option<RetryFailure> {
+        match self.result {
+            RetryResult::Ok => None,
+            RetryResult::HttpError => {
+                self.status.is_some_and(|status| status >= 500).then_some(RetryFailure::ServerError)
+            }
+            RetryResult::NoResponse => Some(RetryFailure::NoResponse),
+            RetryResult::Truncated => Some(RetryFailure::Truncated),
+        }
+    }
 }
 
 /// A request that was left without a complete response.
@@ -235,6 +278,15 @@ pub struct CaseFinding {
     pub edge: Option<Edge>,
     /// The retry.
     pub retry: Option<Retry>,
+}
+
+impl CaseFinding {
+    /// Its visitor got no whole response, or a 5xx: nobody asked again, or that failed as well.
+    #[must_use]
+    pub fn failed_visitor(&self) -> bool {
+        let given_up = matches!(self.outcome, Outcome::GivenUp | Outcome::Truncated);
+        given_up || self.retry.as_ref().is_some_and(|retry| retry.failure().is_some())
+    }
 }
 
 /// A 5xx of the origin's own: nobody else made it.

@@ -22,7 +22,7 @@ pub use event::{
 };
 pub use finding::{
     Basis, CaseFinding, CaseKind, DarkFinding, Finding, Frame, OriginErrorFinding, Outcome, ResetFinding, Retry,
-    RetryResult, SuspectedFinding, Why,
+    RetryFailure, RetryResult, SuspectedFinding, Why,
 };
 pub use h2_tap::{ErrorCode, Phase, Side};
 pub use histogram::Histogram;

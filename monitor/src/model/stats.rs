@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{
-    Basis, CaseKind, CloseHow, Edge, ErrorCode, Histogram, KernelResets, Outcome, PacketCounts, Phase, Protocol,
-    RetryResult, Servers, Side, Time, Why,
+    Basis, CaseKind, CloseHow, DarkWhy, Edge, ErrorCode, Histogram, KernelResets, Outcome, PacketCounts, Phase,
+    Protocol, RetryFailure, RetryResult, Servers, Side, Time, Why,
 };
 
 /// Every count that the outputs show. The text summary, the JSON summary and the metrics are views of it.
@@ -44,6 +44,8 @@ pub struct Stats {
     pub unknown: BTreeMap<(CaseKind, Why), u64>,
     /// Retries by protocol and result.
     pub retries: BTreeMap<(Protocol, RetryResult), u64>,
+    /// Of these, retries that failed their visitor all the same, by the kind of the case.
+    pub failed_retries: BTreeMap<(CaseKind, RetryFailure), u64>,
     /// 5xx that the server which was asked answered itself, by status: nothing in view stands behind it.
     pub origin_errors: BTreeMap<u16, u64>,
     /// 5xx of a server that may have sent the request on where it cannot be seen or told from others, by status.
@@ -125,8 +127,12 @@ pub struct ConnectionStats {
     pub joined_late: u64,
     /// Of which no packet of this side was captured.
     pub one_way: BTreeMap<Side, u64>,
+    /// Open now.
+    pub open: u64,
     /// Not readable at some time, by reason.
     pub dark: BTreeMap<&'static str, u64>,
+    /// Open now and not readable, by reason.
+    pub dark_open: BTreeMap<&'static str, u64>,
     /// Of plaintext, by what became of them; all but [`PlaintextUse::Own`] are no connections of their own.
     pub plaintext: BTreeMap<PlaintextUse, u64>,
     /// Payload bytes.
@@ -175,6 +181,22 @@ impl ConnectionStats {
             .chain(closed.iter().filter_map(|why| self.dark.get(why)))
             .any(|&count| count > 0)
     }
+
+    /// Connections that could not be read at some time and may have hidden HTTP.
+    #[must_use]
+    pub fn hiding(&self) -> u64 {
+        hiding(&self.dark)
+    }
+
+    /// Of those that are open now, connections that cannot be read and may hide HTTP.
+    #[must_use]
+    pub fn hiding_open(&self) -> u64 {
+        hiding(&self.dark_open)
+    }
+}
+
+fn hiding(dark: &BTreeMap<&'static str, u64>) -> u64 {
+    dark.iter().filter(|(why, _)| !DarkWhy::HARMLESS.contains(why)).map(|(_, count)| count).sum()
 }
 
 /// Why a request has no complete response and is no case.

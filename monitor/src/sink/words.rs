@@ -7,7 +7,8 @@ pub(crate) const PHASES: [Phase; 4] = [Phase::BeforeResponse, Phase::InBody, Pha
 pub(crate) const KINDS: [CaseKind; 2] = [CaseKind::Downgrade, CaseKind::Failure];
 pub(crate) const OUTCOMES: [Outcome; 4] = [Outcome::Retried, Outcome::GivenUp, Outcome::Truncated, Outcome::Unknown];
 pub(crate) const BASES: [Basis; 4] = [Basis::Identity, Basis::ProtocolSwitch, Basis::Sequence, Basis::Absence];
-pub(crate) const RESULTS: [RetryResult; 3] = [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse];
+pub(crate) const RESULTS: [RetryResult; 4] =
+    [RetryResult::Ok, RetryResult::HttpError, RetryResult::NoResponse, RetryResult::Truncated];
 pub(crate) const WHYS: [Why; 8] = [
     Why::InputEnded,
     Why::ClientBlind,
@@ -86,6 +87,7 @@ pub(crate) const fn result(result: RetryResult) -> &'static str {
         RetryResult::Ok => "ok",
         RetryResult::HttpError => "http_error",
         RetryResult::NoResponse => "no_response",
+        RetryResult::Truncated => "truncated",
     }
 }
 

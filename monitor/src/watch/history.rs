@@ -28,22 +28,21 @@ pub struct Step {
     pub downgrade: [u64; 4],
     /// Cases of kind failure by outcome, in the same order.
     pub failure: [u64; 4],
+    /// Of the retried, those whose retry failed the visitor as well: downgrades, failures.
+    pub retry_failed: [u64; 2],
     /// Downgrades that are only suspected.
     pub suspected: u64,
     /// Connections.
     pub connections: u64,
-    /// Connections that could not be read at some time, but for those that are not HTTP: there is nothing to read in them.
+    /// Connections that went dark and may hide HTTP.
     pub dark: u64,
     /// Packets that the kernel, a driver or the source lost.
     pub lost: u64,
-    /// Payload bytes of connections that ended.
+    /// Payload bytes.
     pub bytes: u64,
     /// Of these, bytes that could not be read.
     pub unread: u64,
 }
-
-/// The reason of connections that are dark because they are something else.
-const NOT_HTTP: &str = "not_http";
 
 /// Packets that the kernel, a driver or the source lost since the start.
 #[must_use]
@@ -75,15 +74,20 @@ impl Step {
                 of.map(|(_, count)| count).sum()
             })
         };
+        let retry_failed = |kind: CaseKind| {
+            let of = stats.failed_retries.iter().filter(|((k, _), _)| *k == kind);
+            of.map(|(_, count)| count).sum()
+        };
         Self {
             requests: stats.requests.values().sum(),
             origin_errors: stats.origin_errors.values().sum(),
             resets,
             downgrade: cases(CaseKind::Downgrade),
             failure: cases(CaseKind::Failure),
+            retry_failed: [CaseKind::Downgrade, CaseKind::Failure].map(retry_failed),
             suspected: stats.suspected,
             connections: stats.connections.total,
-            dark: stats.connections.dark.iter().filter(|(why, _)| **why != NOT_HTTP).map(|(_, count)| count).sum(),
+            dark: stats.connections.hiding(),
             lost: lost(stats, interfaces),
             bytes: stats.connections.bytes,
             unread: stats.connections.unread,
@@ -104,6 +108,7 @@ impl Step {
         ];
         let lists = self.resets.iter_mut().zip(other.resets);
         let lists = lists.chain(self.downgrade.iter_mut().zip(other.downgrade));
+        let lists = lists.chain(self.retry_failed.iter_mut().zip(other.retry_failed));
         for (mine, others) in pairs.into_iter().chain(lists).chain(self.failure.iter_mut().zip(other.failure)) {
             *mine = with(*mine, others);
         }
@@ -116,11 +121,19 @@ impl Step {
         self.zip(other, u64::saturating_add)
     }
 
-    /// Cases whose visitor was failed: given up or truncated, of either kind.
+    /// Cases whose visitor was failed: given up, truncated, or asked again to no avail, of either kind.
     #[must_use]
     pub const fn failed(&self) -> u64 {
         let ([_, given_up, truncated, _], [_, failed, cut, _]) = (self.downgrade, self.failure);
-        given_up.saturating_add(truncated).saturating_add(failed).saturating_add(cut)
+        let alone = given_up.saturating_add(truncated).saturating_add(failed).saturating_add(cut);
+        alone.saturating_add(self.failed_again())
+    }
+
+    /// Cases that were asked again, and that failed as well.
+    #[must_use]
+    pub const fn failed_again(&self) -> u64 {
+        let [downgrade, failure] = self.retry_failed;
+        downgrade.saturating_add(failure)
     }
 }
 
@@ -205,7 +218,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::{History, Steps};
-    use crate::model::{CaseKind, ErrorCode, Outcome, Phase, Protocol, Side, Stats, Time};
+    use crate::model::{CaseKind, ErrorCode, Outcome, Phase, Protocol, RetryFailure, Side, Stats, Time};
     use crate::source::live::InterfaceHealth;
 
     const SECOND: u64 = 1_000_000_000;
@@ -251,13 +264,20 @@ mod tests {
         stats.cases.insert((CaseKind::Downgrade, Outcome::GivenUp, None), 4);
         stats.cases.insert((CaseKind::Failure, Outcome::Truncated, None), 1);
         stats.cases.insert((CaseKind::Failure, Outcome::Retried, None), 7);
+        stats.failed_retries = [
+            ((CaseKind::Failure, RetryFailure::ServerError), 2),
+            ((CaseKind::Failure, RetryFailure::Truncated), 1),
+            ((CaseKind::Downgrade, RetryFailure::NoResponse), 4),
+        ]
+        .into();
         let mut history = History::default();
         let interface = InterfaceHealth { dropped_kernel: 3, dropped_interface: 1, ..Default::default() };
         history.observe(Time(0), &stats, &[interface]);
         let open = history.steps().open;
         assert_eq!((open.resets[13], open.resets[14], open.resets.iter().sum::<u64>()), (5, 5, 10));
         assert_eq!((open.downgrade, open.failure), ([0, 4, 0, 0], [7, 0, 1, 0]));
-        assert_eq!((open.failed(), open.lost), (5, 4));
+        assert_eq!(open.retry_failed, [4, 3]);
+        assert_eq!((open.failed(), open.lost), (12, 4));
     }
 
     #[test]

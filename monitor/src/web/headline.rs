@@ -1,10 +1,11 @@
 //! How things stand, in words: what an operator wants to read first.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::ErrorCode;
+use crate::model::{DarkWhy, ErrorCode};
 use crate::watch::Snapshot;
 use crate::watch::history::Step;
 
@@ -106,6 +107,10 @@ fn failed(recent: &Step, notes: &mut Vec<Note>) {
         let of = of_which(cut, recent.failed());
         clauses.push(format!("{of}the response was cut off"));
     }
+    if recent.failed_again() > 0 {
+        let of = of_which(recent.failed_again(), recent.failed());
+        clauses.push(format!("{of}the edge asked again, and that failed"));
+    }
     let text = format!("{} failed in the last 5 minutes: {}", visitors(recent.failed()), clauses.join("; "));
     say(notes, Level::Failed, text);
 }
@@ -131,8 +136,9 @@ fn earlier(snapshot: &Snapshot, recent: &Step, half_hour: &Step, notes: &mut Vec
     }
     let ever: u64 = {
         use crate::model::Outcome::{GivenUp, Truncated};
-        let cases = snapshot.stats.cases.iter();
-        cases.filter(|((_, outcome, _), _)| matches!(outcome, GivenUp | Truncated)).map(|(_, count)| count).sum()
+        let cases = snapshot.stats.cases.iter().filter(|((_, outcome, _), _)| matches!(outcome, GivenUp | Truncated));
+        let again = snapshot.stats.failed_retries.values();
+        cases.map(|(_, count)| count).chain(again).sum()
     };
     if half_hour.failed() == 0 && ever > 0 {
         let text = format!("{} failed since the start, none in the last half hour", visitors(ever));
@@ -173,31 +179,58 @@ fn others(recent: &Step, notes: &mut Vec<Note>) {
     }
 }
 
-/// What could not be seen within the last half hour.
+/// What cannot be seen now, and what could not within the last half hour.
 fn unseen(snapshot: &Snapshot, half_hour: &Step, notes: &mut Vec<Note>) {
-    let Share { read, .. } = Share::of(half_hour);
-    if half_hour.dark > 0 && half_hour.requests == 0 {
-        let why = match snapshot.keylogs.iter().any(|log| log.readable) {
-            _ if snapshot.keylogs.is_empty() => "no key log was given",
-            false => "no key log can be read",
-            true => "no key log has their keys",
+    let Sight { hidden, open } = Sight::of(snapshot);
+    if hidden > 0 {
+        // Whatever their age: what happens on them is not seen.
+        let why = why(snapshot);
+        let (level, text) = if hidden >= open && half_hour.requests == 0 {
+            (Level::Blind, format!("Blind: none of {} can be read, {why}", opened(open)))
+        } else if hidden > open / 2 {
+            (Level::Blind, format!("Nearly blind: {hidden} of {} cannot be read, {why}", opened(open)))
+        } else {
+            (Level::Warning, format!("{hidden} of {} cannot be read, {why}", opened(open)))
         };
-        let text = format!("Blind: none of {} could be read, {why}", connections(half_hour.connections));
+        say(notes, level, text);
+    } else if half_hour.dark > 0 && half_hour.requests == 0 {
+        let text = format!("Blind: none of {} could be read, {}", connections(half_hour.connections), why(snapshot));
         return say(notes, Level::Blind, text);
     }
+    let Share { read, .. } = Share::of(half_hour);
     if read < 50 {
         let text = format!("Nearly blind: {read} % of the traffic of the last half hour could be read");
         say(notes, Level::Blind, text);
     } else if read < 99 {
-        let text = format!(
-            "{read} % of the traffic of the last half hour could be read: {} could not",
-            connections(half_hour.dark)
-        );
+        let mut text = format!("{read} % of the traffic of the last half hour could be read");
+        if half_hour.dark > 0 {
+            text += &format!(": {} could not", connections(half_hour.dark));
+        }
         say(notes, Level::Warning, text);
     }
     if half_hour.lost > 0 {
         let text = format!("{} packets were lost before they could be read in the last half hour", half_hour.lost);
         say(notes, Level::Warning, text);
+    }
+}
+
+/// Why most of the connections cannot be read that are dark now, or ever were.
+fn why(snapshot: &Snapshot) -> String {
+    let seen = &snapshot.stats.connections;
+    let most = |dark: &BTreeMap<&'static str, u64>| {
+        let hiding = dark.iter().filter(|(why, count)| **count > 0 && !DarkWhy::HARMLESS.contains(why));
+        hiding.max_by_key(|(_, count)| **count).map(|(why, _)| *why)
+    };
+    match most(&seen.dark_open).or_else(|| most(&seen.dark)) {
+        None | Some("no_key" | "joined_late") => match snapshot.keylogs.iter().any(|log| log.readable) {
+            true => "no key log has their keys",
+            false if !snapshot.keylogs.is_empty() => "no key log can be read",
+            false if snapshot.probe.is_some() => "no probe has taken their keys",
+            false => "no key log was given",
+        }
+        .to_owned(),
+        Some("joined_late_tls12") => "they are TLS 1.2 and were open before the start".to_owned(),
+        Some(why) => format!("mostly for the reason {why}"),
     }
 }
 
@@ -245,12 +278,14 @@ fn nothing(snapshot: &Snapshot, recent: &Step, half_hour: &Step, alone: bool) ->
         return Note { level: Level::Waiting, text: "Waiting: no request has been seen yet".to_owned() };
     }
     let Share { read, known } = Share::of(half_hour);
+    let Sight { hidden, open } = Sight::of(snapshot);
     let seen = match (known, recent.requests) {
         (_, 0) => "but there was no request in the last 5 minutes".to_owned(),
+        _ if hidden > 0 => format!("and {} of {} can be read", open.saturating_sub(hidden), opened(open)),
         (true, _) => format!("and {read} % of the traffic could be read"),
         (false, count) => format!("and {} came in the last 5 minutes", requests(count)),
     };
-    let nothing = match (alone, half_hour.lost) {
+    let nothing = match (alone, half_hour.lost + hidden) {
         (true, _) => "Nothing found",
         (false, 0) => "Nobody failed in the last 5 minutes",
         (false, _) => "Nobody is known to have failed in the last 5 minutes",
@@ -258,7 +293,22 @@ fn nothing(snapshot: &Snapshot, recent: &Step, half_hour: &Step, alone: bool) ->
     Note { level: Level::Good, text: format!("{nothing}, {seen}") }
 }
 
-/// How much could be read, in whole percent, rounded down: 100 is all.
+/// The connections that are open now.
+struct Sight {
+    /// Those that cannot be read and may hide HTTP.
+    hidden: u64,
+    open: u64,
+}
+
+impl Sight {
+    fn of(snapshot: &Snapshot) -> Self {
+        let seen = &snapshot.stats.connections;
+        let hidden = seen.hiding_open();
+        Self { hidden, open: seen.open.max(hidden) }
+    }
+}
+
+/// How much of what was carried could be read, in whole percent, rounded down: 100 is all.
 struct Share {
     read: u64,
     /// There was something to read.
@@ -267,7 +317,7 @@ struct Share {
 
 impl Share {
     fn of(step: &Step) -> Self {
-        // Bytes are counted when a connection ends; until then, connections say it.
+        // Bytes are counted a little later than connections.
         let (part, of) = match step.bytes {
             0 => (step.dark, step.connections),
             bytes => (step.unread, bytes),
@@ -285,6 +335,10 @@ fn requests(count: u64) -> String {
     if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
 }
 
+fn opened(count: u64) -> String {
+    if count == 1 { "1 open connection".to_owned() } else { format!("{count} open connections") }
+}
+
 fn connections(count: u64) -> String {
     if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") }
 }
@@ -294,7 +348,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Headline, Level};
-    use crate::model::{CaseKind, Outcome, Protocol};
+    use crate::model::{CaseKind, Outcome, Protocol, RetryFailure};
     use crate::source::keylogs::KeyLogHealth;
     use crate::watch::Snapshot;
     use crate::watch::history::{CODES, Step};
@@ -320,6 +374,7 @@ mod tests {
         resets: [0; CODES],
         downgrade: [0; 4],
         failure: [0; 4],
+        retry_failed: [0; 2],
         suspected: 0,
         connections: 0,
         dark: 0,
@@ -366,6 +421,25 @@ mod tests {
     }
 
     #[test]
+    fn a_retry_that_failed_is_no_comfort() {
+        // Every visitor was failed: the edge asked again over HTTP/1.1, and that was answered 503 or cut off.
+        let step = Step { downgrade: [5, 0, 0, 0], retry_failed: [5, 0], ..USUAL };
+        let headline = Headline::of(&run(step), Duration::ZERO);
+        assert_eq!(headline.first.level, Level::Failed);
+        assert_eq!(
+            headline.first.text,
+            "5 visitors failed in the last 5 minutes: the edge asked again, and that failed"
+        );
+        assert!(headline.notes.iter().all(|note| !note.text.starts_with("Nobody failed")), "{headline:?}");
+        let step = Step { downgrade: [5, 2, 0, 0], retry_failed: [1, 0], ..USUAL };
+        let (_, text, _) = said(&run(step));
+        assert!(text.ends_with("did not retry; for 1 the edge asked again, and that failed"), "{text}");
+        let mut before = run(USUAL);
+        before.stats.failed_retries.insert((CaseKind::Downgrade, RetryFailure::ServerError), 3);
+        assert_eq!(said(&before).1, "3 visitors failed since the start, none in the last half hour");
+    }
+
+    #[test]
     fn blind_is_not_clean() {
         let step = Step { connections: 9, dark: 9, ..EMPTY };
         assert_eq!(said(&run(step)).1, "Blind: none of 9 connections could be read, no key log was given");
@@ -381,6 +455,38 @@ mod tests {
             (level, text.as_str()),
             (Level::Blind, "Nearly blind: 40 % of the traffic of the last half hour could be read")
         );
+    }
+
+    #[test]
+    fn what_is_dark_now_is_told_whatever_its_age_and_whatever_else_is_read() {
+        // A pool that went dark hours ago, beside connections that end and are read.
+        let dark_now = |dark: u64, open: u64, why: &'static str| {
+            let mut snapshot = run(USUAL);
+            snapshot.stats.connections.open = open;
+            snapshot.stats.connections.dark_open.insert(why, dark);
+            snapshot
+        };
+        let (level, text, _) = said(&dark_now(38, 40, "no_key"));
+        assert_eq!(
+            (level, text.as_str()),
+            (Level::Blind, "Nearly blind: 38 of 40 open connections cannot be read, no key log was given")
+        );
+        let headline = Headline::of(&dark_now(1, 40, "joined_late_tls12"), Duration::ZERO);
+        assert_eq!(headline.first.level, Level::Warning);
+        assert_eq!(
+            headline.first.text,
+            "1 of 40 open connections cannot be read, they are TLS 1.2 and were open before the start"
+        );
+        assert_eq!(
+            headline.notes[0].text,
+            "Nobody is known to have failed in the last 5 minutes, and 39 of 40 open connections can be read"
+        );
+        let mut blind = dark_now(1, 1, "lost_sync");
+        blind.history.open.requests = 0;
+        assert_eq!(said(&blind).1, "Blind: none of 1 open connection can be read, mostly for the reason lost_sync");
+        // Nothing is hidden by what is not HTTP.
+        let (level, text, _) = said(&dark_now(40, 40, "upgraded"));
+        assert_eq!((level, text.as_str()), (Level::Good, "Nothing found, and 100 % of the traffic could be read"));
     }
 
     #[test]

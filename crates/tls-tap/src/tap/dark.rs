@@ -14,6 +14,14 @@ impl Flow<'_> {
         }
     }
 
+    /// Since when each side holds something back for want of a secret, and why.
+    pub(super) fn withheld(&self, keys: &KeyStore) -> [Option<(u64, Dark)>; 2] {
+        [Side::Client, Side::Server].map(|side| {
+            let front = self.side(side).queue.front().filter(|_| self.side_lacks_secret(side, keys))?;
+            Some((front.time, self.reason(side, keys)))
+        })
+    }
+
     fn reason(&self, side: Side, keys: &KeyStore) -> Dark {
         let shared = &self.shared;
         let tls12 = || [side, side.peer()].iter().any(|side| self.side(*side).queue.looks_like_tls12());

@@ -174,7 +174,7 @@ impl<'m> Flow<'m> {
         self.side_lacks_secret(Side::Client, keys) || self.side_lacks_secret(Side::Server, keys)
     }
 
-    fn side_lacks_secret(&self, side: Side, keys: &KeyStore) -> bool {
+    pub(super) fn side_lacks_secret(&self, side: Side, keys: &KeyStore) -> bool {
         let direction = self.side(side);
         let Some(front) = direction.queue.front() else { return false };
         let secrets = || self.shared.secrets(keys);
@@ -472,8 +472,12 @@ impl<'m> Flow<'m> {
         self.shared.joined
     }
 
+    pub(super) fn holds(&self, side: Side) -> bool {
+        !self.side(side).queue.is_empty()
+    }
+
     pub(super) fn is_blind(&self) -> bool {
-        !self.client.queue.is_empty() || !self.server.queue.is_empty()
+        self.holds(Side::Client) || self.holds(Side::Server)
     }
 
     pub(super) const fn is_dead(&self) -> bool {
@@ -491,6 +495,10 @@ impl<'m> Flow<'m> {
 
     pub(super) fn unread(&self) -> u64 {
         [&self.client, &self.server].map(|side| side.unread + side.queue.unread()).iter().sum()
+    }
+
+    pub(super) fn unreadable(&self) -> u64 {
+        [&self.client, &self.server].map(|side| side.unread + side.queue.dropped_payload()).iter().sum()
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -157,7 +157,12 @@ impl<'m> Queue<'m> {
 
     /// Payload bytes that wait, and those that were dropped since.
     pub(super) fn unread(&self) -> u64 {
-        self.payload + self.dropped.map_or(0, |dropped| dropped.payload)
+        self.payload + self.dropped_payload()
+    }
+
+    /// Payload bytes that were dropped since.
+    pub(super) fn dropped_payload(&self) -> u64 {
+        self.dropped.map_or(0, |dropped| dropped.payload)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -18,7 +18,7 @@ mod unverified;
 
 use crate::framer::{Framer, Item};
 use crate::late::{Found, Sample};
-use crate::{Chunk, KeyStore, Reader, Side};
+use crate::{Chunk, Dark, KeyStore, Reader, Side};
 use flow::{Call, Flow};
 
 /// Caps of one connection.
@@ -168,6 +168,12 @@ impl<'m> Tls<'m> {
         self.flow.is_blind()
     }
 
+    /// Something of this side is held back.
+    #[must_use]
+    pub fn holds(&self, side: Side) -> bool {
+        self.flow.holds(side)
+    }
+
     /// Neither direction is readable from here on, whatever comes: its bytes need not be given any more.
     #[must_use]
     pub const fn is_dead(&self) -> bool {
@@ -193,6 +199,13 @@ impl<'m> Tls<'m> {
         self.flow.lacks_secret(keys)
     }
 
+    /// Of each side, client first: since when something is held back for want of a secret, and why it cannot be read as things are. A key
+    /// may still come.
+    #[must_use]
+    pub fn withheld(&self, keys: &KeyStore) -> [Option<(u64, Dark)>; 2] {
+        self.flow.withheld(keys)
+    }
+
     /// Bytes held back.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -209,6 +222,12 @@ impl<'m> Tls<'m> {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.flow.unread() + self.client.pending_if_scanning() + self.server.pending_if_scanning()
+    }
+
+    /// Of these, bytes that no key makes readable any more: they are not held back.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.flow.unreadable()
     }
 
     /// Heap bytes at most: the same however the stream was cut, and whether its bytes last or not.

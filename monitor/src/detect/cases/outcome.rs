@@ -219,9 +219,10 @@ fn finding(id: u64, case: &Case, (outcome, basis, why): Verdict, at: Time) -> Ca
         delay: claim.start.since(loss.time),
         status: claim.status,
         result: match claim.status {
-            Some(status) if !claim.failed && status < 400 => RetryResult::Ok,
-            Some(_) if !claim.failed => RetryResult::HttpError,
-            _ => RetryResult::NoResponse,
+            Some(_) if claim.failed => RetryResult::Truncated,
+            Some(status) if status < 400 => RetryResult::Ok,
+            Some(_) => RetryResult::HttpError,
+            None => RetryResult::NoResponse,
         },
     });
     CaseFinding {

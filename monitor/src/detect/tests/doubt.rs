@@ -69,9 +69,13 @@ fn what_may_have_been_a_response_is_neither_given_up_nor_cut_off() {
     let cases = told(|world| {
         let edge = world.h2(EDGE);
         world.ask(edge, 1, &get("/a"));
-        let reset = world.rst(edge, 1, Side::Client, 5, None);
-        let (end, phase) = (ExchangeEnd::Reset(reset), Phase::Unknown);
-        world.say(edge, Kind::Ended { exchange: 1, end, status: None, phase, known: true });
+        world.ask(edge, 3, &get("/b"));
+        // Done with it, as curl says it, and an error.
+        for (stream, code) in [(1, 5), (3, 2)] {
+            let reset = world.rst(edge, stream, Side::Client, code, None);
+            let (end, phase) = (ExchangeEnd::Reset(reset), Phase::Unknown);
+            world.say(edge, Kind::Ended { exchange: stream, end, status: None, phase, known: true });
+        }
     });
     assert_eq!(cases, ["Failure Unknown CaptureLoss resets 1 attempts 1"]);
 }

@@ -66,7 +66,8 @@ impl Ask {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with(Limits::default())
+        // What is dark is told at once.
+        Self::with(Limits::default().of_replay())
     }
 
     pub(super) fn with(limits: Limits) -> Self {

@@ -22,10 +22,13 @@ fn every_bounded_series_is_there_at_zero() {
     let of = |name: &str| series_of(&families, &format!("h2watch_{name}"));
     assert_eq!(of("resets_total"), 2 * 15 * 2 * 4);
     assert_eq!(of("cases_total"), 2 * 4 * 9);
+    assert_eq!((of("retries_total"), of("failed_retries_total")), (4 * 4, 2 * 3));
     assert_eq!(of("requests_total"), 4);
     assert_eq!(of("responses_total"), 4 * 6);
     assert_eq!(of("streams_total"), 2);
-    assert_eq!(of("dark_connections_total"), 14);
+    assert_eq!(of("dark_connections_total"), 15);
+    assert_eq!(of("open_dark_connections"), 15);
+    assert_eq!(of("open_connections"), 1);
     assert_eq!(of("server_resets_total"), 15);
     assert_eq!(of("server_cases_total"), 8);
     assert_eq!(of("capped_total"), 13);

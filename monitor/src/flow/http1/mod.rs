@@ -86,8 +86,8 @@ pub(crate) enum Turn {
     H2c(Exchange, usize),
     /// A tunnel by CONNECT: behind so many of the bytes it may hold anything.
     Connected(usize),
-    /// Something else.
-    Tunnel,
+    /// Something else by upgrade.
+    Upgraded,
 }
 
 /// `Negotiate` or `NTLM` is offered.
@@ -153,7 +153,7 @@ impl Http1 {
                         Turn::Same => {}
                         Turn::H2c(exchange, _) => return Turn::H2c(exchange, at),
                         Turn::Connected(_) => return Turn::Connected(at),
-                        Turn::Tunnel => return Turn::Tunnel,
+                        Turn::Upgraded => return Turn::Upgraded,
                     }
                 }
                 At::Body(left) => {
@@ -349,7 +349,7 @@ impl Http1 {
                 return Some(Turn::H2c(waiting.exchange, taken));
             }
             end(time, answering, ExchangeEnd::Complete, teller);
-            return Some(Turn::Tunnel);
+            return Some(Turn::Upgraded);
         }
         if method == Method::Connect && (200..300).contains(&status) {
             end(time, answering, ExchangeEnd::Complete, teller);

@@ -114,7 +114,7 @@ fn upgrades() {
 
     let mut run = Run::new(false);
     run.client("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n");
-    assert!(matches!(run.server("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"), Turn::Tunnel));
+    assert!(matches!(run.server("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"), Turn::Upgraded));
     assert_eq!(run.told(), ["1 /ws", "1 101 info", "1 complete"]);
 
     let mut run = Run::new(false);

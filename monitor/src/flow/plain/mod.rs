@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use h2_tap::Auth;
 
+use super::Events;
 use super::http::Http;
 use super::voice::{Teller, Voice};
 use crate::model::{
@@ -77,6 +78,13 @@ impl Plain {
 
     pub(crate) const fn take_unsaid(&mut self) -> u64 {
         self.voice.take_unsaid()
+    }
+
+    /// Tells what it has carried.
+    pub(crate) fn progress(&self, time: Time, out: &mut Events) {
+        if self.flow.told {
+            self.voice.progress(time, self.flow.bytes, 0, out);
+        }
     }
 
     /// Bytes that it holds.

@@ -24,6 +24,11 @@ impl Shard<'_> {
             }
         }
         for _ in 0..AT_ONCE {
+            let Some(&(_, at, id)) = self.clocked.front().filter(|(due, ..)| *due <= self.now) else { break };
+            self.clocked.pop_front();
+            self.with(at, id, out, |connection, env| connection.upper().say_withheld(env));
+        }
+        for _ in 0..AT_ONCE {
             let Some((at, since)) = self.idle(List::Heavy, self.limits.flow_idle) else { break };
             self.close(at, since, CloseHow::Idle, false, out);
             self.table.remove(at);

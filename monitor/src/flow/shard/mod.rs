@@ -1,6 +1,7 @@
 mod counts;
 mod ends;
 mod plain;
+mod progress;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use hashbrown::{HashMap, HashSet};
 use tls_tap::{KeyStore, late};
 use zeroize::Zeroizing;
 
+use self::progress::Moved;
 use super::Events;
 use super::connection::{Connection, Life};
 use super::table::{List, Name, State, Table};
@@ -42,8 +44,12 @@ pub struct Shard<'m> {
     holding: Queue,
     /// Flows that are over and wait for a key, and until when.
     overdue: VecDeque<(Time, u32, ConnectionId)>,
+    /// Flows that hold something back and were not told to be dark, and when they are.
+    clocked: VecDeque<(Time, u32, ConnectionId)>,
     /// Flows that a segment or a key has changed since they were weighed.
     touched: Vec<u32>,
+    /// Flows that have carried something since they told of it.
+    moved: Moved,
     /// What flows weighed last: in TLS, in HTTP and all else.
     weight: (usize, usize),
     counts: Counted,
@@ -128,7 +134,9 @@ impl<'m> Shard<'m> {
             waiting: Queue::default(),
             holding: Queue::default(),
             overdue: VecDeque::new(),
+            clocked: VecDeque::new(),
             touched: Vec::new(),
+            moved: Moved::default(),
             weight: (0, 0),
             counts: Counted::default(),
         }
@@ -243,6 +251,7 @@ impl<'m> Shard<'m> {
     pub fn tick(&mut self, now: Time, out: &mut Events) {
         self.expire(now, out);
         self.settle(out);
+        self.progress(out);
     }
 
     /// Gives up flows that hold more than there is room for.
@@ -265,6 +274,12 @@ impl<'m> Shard<'m> {
     fn weigh(&mut self, at: u32) {
         let Some(slot) = self.table.get_mut(at) else { return };
         slot.touched = false;
+        if self.limits.tells_early()
+            && self.moved.has_room(self.limits.flows)
+            && !std::mem::replace(&mut slot.moved, true)
+        {
+            self.moved.push(at, slot.id);
+        }
         let (unsaid, (tls, http)) = match &mut slot.state {
             State::Open(connection) => (connection.take_unsaid(), connection.memory()),
             State::Plain(plain) => (plain.take_unsaid(), (0, plain.memory())),
@@ -291,6 +306,7 @@ impl<'m> Shard<'m> {
         self.wanted.clear();
         self.sampled.clear();
         self.blind.clear();
+        self.clocked.clear();
     }
 
     /// What is new for the late search.
@@ -398,6 +414,10 @@ impl<'m> Shard<'m> {
             if self.blind.len() < self.limits.flows && tls.wants_search() {
                 self.blind.push((at, id));
             }
+        }
+        let clocks = self.limits.tells_early() && self.clocked.len() < self.limits.flows;
+        if clocks && connection.upper().wants_clock() {
+            self.clocked.push_back((self.now.plus(self.limits.blind_wait), at, id));
         }
         replace(&mut self.waiting.bytes, waited, waits);
         replace(&mut self.holding.bytes, held, holds);

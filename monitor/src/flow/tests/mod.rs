@@ -1,3 +1,4 @@
+mod blind;
 mod captures;
 mod flows;
 mod plain;

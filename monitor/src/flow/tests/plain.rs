@@ -179,6 +179,7 @@ fn without_roles_a_bounded_part_waits() {
     let told = probe.told();
     assert_eq!(told, ["opened ?>? joined", "process 9 kestrel", "dark None too_little"]);
     probe.shard.tick(Time(0), &mut probe.out);
+    assert_eq!(probe.told(), ["progress 100000 85000"]);
     assert!(probe.shard.counts().http_bytes < 64 << 10);
     // Where the bytes show it in the end, it is read from there on.
     probe.peer(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -84,6 +84,12 @@ impl Script {
         self.send(false, self.server, self.client, ACK, b"");
     }
 
+    /// Time passes without packets.
+    pub(super) fn wait(&mut self, millis: u64) {
+        self.now.0 += millis * 1_000_000;
+        self.shard.tick(self.now, &mut self.out);
+    }
+
     pub(super) fn told(&mut self) -> Vec<String> {
         self.out.drain().map(|(_, event)| short(&event)).collect()
     }
@@ -131,6 +137,7 @@ pub(super) fn short(event: &Event) -> String {
             format!("alert {by:?} {description}{}", if *fatal { "!" } else { "" })
         }
         Kind::Lit => "lit".to_owned(),
+        Kind::Progress { bytes, unread } => format!("progress {bytes} {unread}"),
         Kind::Ends(ends) => format!("ends {}>{}", end(ends.client), end(ends.server)),
         Kind::Named(name) => format!("named {name:?}"),
         Kind::Process(process) => format!("process {} {}", process.pid, process.command),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{CaseKind, Finding, Outcome, Request, Stats, Time, Verdict};
+use crate::model::{CaseKind, Finding, Request, Stats, Time, Verdict};
 use crate::sink::events::Last;
 use crate::sink::view::Line;
 use crate::sink::{SCHEMA, json, printable, words};
@@ -151,7 +151,7 @@ fn fields(finding: &Finding) -> Vec<(&'static str, String)> {
 
 fn priority(finding: &Finding) -> &'static str {
     match finding {
-        Finding::Case(found) if matches!(found.outcome, Outcome::GivenUp | Outcome::Truncated) => WARNING,
+        Finding::Case(found) if found.failed_visitor() => WARNING,
         Finding::OriginError(_) => WARNING,
         Finding::Case(_) | Finding::Reset(_) | Finding::Suspected(_) => NOTICE,
         Finding::Gap { .. } | Finding::Dark(_) | Finding::Anomaly { .. } => INFO,

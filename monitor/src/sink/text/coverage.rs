@@ -120,7 +120,7 @@ pub(super) fn unseen(page: &mut Page, stats: &Stats) {
     }
     for (why, &count) in seen.dark.iter().filter(|(_, count)| **count > 0) {
         let text = format!("{}, {why}: {}", counted(count, "connection"), remedy(why));
-        page.row("dark", if matches!(*why, "not_http" | "http1") { DIM } else { WARN }, &text);
+        page.row("dark", if matches!(*why, "not_http" | "http1" | "upgraded") { DIM } else { WARN }, &text);
     }
     if seen.unread > 0 {
         let text =
@@ -181,7 +181,8 @@ fn remedy(why: &str) -> &'static str {
         "held_too_much" => "their keys came too late: give the whole key log",
         "not_tls" => "neither TLS nor clear HTTP",
         "not_http" => "not HTTP, nothing to do",
-        "http1" => "HTTP/1 that was upgraded to something else, or is damaged",
+        "http1" => "HTTP/1 that was left by CONNECT, or is damaged",
+        "upgraded" => "HTTP/1 that was upgraded to something else, nothing to do",
         _ => "too few of their packets are in the capture",
     }
 }

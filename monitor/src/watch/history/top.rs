@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{CaseKind, Finding, Outcome, Request, Time};
+use crate::model::{CaseKind, Finding, Request, Time};
 
 /// Minutes that are kept.
 const MINUTES: u64 = 60;
@@ -27,7 +27,7 @@ pub struct Hits {
     pub downgrade: u64,
     /// Cases of kind failure.
     pub failure: u64,
-    /// Of both, those whose visitor was failed: given up or truncated.
+    /// Of both, those whose visitor was failed: given up or truncated, or asked again to no avail.
     pub failed: u64,
     /// 5xx that the origin itself answered.
     pub origin_errors: u64,
@@ -51,7 +51,7 @@ impl Hits {
     fn of(finding: &Finding) -> Option<(Self, Option<&Request>)> {
         match finding {
             Finding::Case(case) => {
-                let failed = u64::from(matches!(case.outcome, Outcome::GivenUp | Outcome::Truncated));
+                let failed = u64::from(case.failed_visitor());
                 let hits = match case.kind {
                     CaseKind::Downgrade => Self { downgrade: 1, failed, ..Self::default() },
                     CaseKind::Failure => Self { failure: 1, failed, ..Self::default() },

@@ -72,16 +72,25 @@ struct Target<'s> {
     error: Option<&'s str>,
 }
 
-/// What could not be seen, since the start.
+/// What could not be seen, since the start and now.
 #[derive(Debug, Serialize)]
 struct Blindness {
     connections: u64,
     dark_connections: u64,
+    open_connections: u64,
+    open_dark_connections: Vec<Dark>,
     bytes: u64,
     unread_bytes: u64,
     lost_packets: u64,
     gaps: u64,
     gap_bytes: u64,
+}
+
+/// Connections that are open now and cannot be read.
+#[derive(Debug, Serialize)]
+struct Dark {
+    why: &'static str,
+    count: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -168,6 +177,13 @@ impl Blindness {
         Self {
             connections: seen.total,
             dark_connections: seen.dark.values().sum(),
+            open_connections: seen.open,
+            open_dark_connections: seen
+                .dark_open
+                .iter()
+                .filter(|(_, count)| **count > 0)
+                .map(|(&why, &count)| Dark { why, count })
+                .collect(),
             bytes: seen.bytes,
             unread_bytes: seen.unread,
             lost_packets: crate::watch::history::lost(&snapshot.stats, &snapshot.interfaces),

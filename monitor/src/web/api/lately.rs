@@ -25,6 +25,8 @@ pub(super) struct History {
     resets: BTreeMap<&'static str, Vec<u64>>,
     downgrade: Outcomes,
     failure: Outcomes,
+    /// Of the retried of both kinds.
+    retry_failed: Vec<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +71,7 @@ impl History {
                 truncated: list(|step| step.failure[2]),
                 unknown: list(|step| step.failure[3]),
             },
+            retry_failed: list(Step::failed_again),
         }
     }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::headline::Headline;
 use super::query::Query;
-use crate::model::Time;
-use crate::sink::{Count, SCHEMA, Spans, Summary, write_json};
+use crate::model::{Stats, Time};
+use crate::sink::{Count, SCHEMA, Spans, Summary, words, write_json};
 use crate::watch::Snapshot;
 use events::Wanted;
 
@@ -84,6 +84,7 @@ struct Status<'s> {
     headline: Headline,
     #[serde(flatten)]
     health: health::Health<'s>,
+    failed_retries: Vec<FailedRetries>,
     counts: Option<Summary<'s>>,
 }
 
@@ -101,10 +102,26 @@ struct Cases {
     bases: Vec<Count>,
     unknown: Vec<Count>,
     retries: Vec<Count>,
+    failed_retries: Vec<FailedRetries>,
     reset_to_retry: Spans,
     origin_errors: Vec<Count>,
     unattributed_errors: Vec<Count>,
     suspected: u64,
+}
+
+/// Retries that failed their visitor all the same.
+#[derive(Debug, Serialize)]
+struct FailedRetries {
+    kind: &'static str,
+    result: &'static str,
+    count: u64,
+}
+
+impl FailedRetries {
+    fn of(stats: &Stats) -> Vec<Self> {
+        let all = stats.failed_retries.iter();
+        all.map(|((kind, failure), &count)| Self { kind: words::kind(*kind), result: failure.name(), count }).collect()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -162,7 +179,8 @@ impl Request {
         match part {
             Part::Status => {
                 let headline = Headline::of(snapshot, about.age);
-                written(snapshot, Status { headline, health: health::Health::of(about), counts: summary })
+                let (health, failed_retries) = (health::Health::of(about), FailedRetries::of(stats));
+                written(snapshot, Status { headline, health, failed_retries, counts: summary })
             }
             Part::Resets => written(
                 snapshot,
@@ -180,6 +198,7 @@ impl Request {
                     bases: summary.bases,
                     unknown: summary.unknown,
                     retries: summary.retries,
+                    failed_retries: FailedRetries::of(stats),
                     reset_to_retry: summary.reset_to_retry,
                     origin_errors: summary.origin_errors,
                     unattributed_errors: summary.unattributed_errors,

@@ -15,13 +15,13 @@ function showTotals(s, history) {
   const c = s.counts || {};
   const outcome = (...names) => total(c.cases, (one) => names.includes(one.outcome));
   const counts = {
-    requests: total(c.requests), resets: total(c.resets), failed: outcome("given_up", "truncated"), retried: outcome("retried"),
+    requests: total(c.requests), resets: total(c.resets), failed: outcome("given_up", "truncated") + total(s.failed_retries), retried: outcome("retried"),
     unknown: outcome("unknown"), origin_errors: total(c.origin_errors), dark: s.blindness.dark_connections, lost: s.blindness.lost_packets,
   };
   const last = (list) => sum(list.slice(-60));
   const both = (name) => last(history.downgrade[name]) + last(history.failure[name]);
   const recent = {
-    failed: both("given_up") + both("truncated"), retried: both("retried"), unknown: both("unknown"), lost: last(history.lost),
+    failed: both("given_up") + both("truncated") + last(history.retry_failed), retried: both("retried"), unknown: both("unknown"), lost: last(history.lost),
     resets: sum(Object.values(history.resets).map(last)), origin_errors: last(history.origin_errors),
   };
   for (const node of document.querySelectorAll("[data-count]")) {
@@ -67,7 +67,7 @@ const REASONS = {
   no_key: "No key in any key log", joined_late: "Opened before the monitor, no key fits", joined_late_tls12: "Opened before the monitor (TLS 1.2)",
   handshake_lost: "Handshake seen in part only", suite: "Cipher suite not decrypted", version: "TLS version not decrypted", wrong_key: "Key does not open it",
   lost_sync: "Place in the TLS records lost", held_too_much: "Key came too late", not_tls: "Not TLS", h2_lost_sync: "HTTP/2 frame boundaries lost",
-  not_http: "Not HTTP", http1: "HTTP/1 not parsed, or upgraded", too_little: "Too little seen",
+  not_http: "Not HTTP", http1: "HTTP/1 not parsed, or a tunnel", upgraded: "Upgraded to another protocol", too_little: "Too little seen",
 };
 
 function showRest(s, top) {
@@ -78,8 +78,9 @@ function showRest(s, top) {
   const own = (c.origin_errors || []).map((one) => [`Origin, status ${one.status}`, number(one.count)]);
   fill($("makers"), [...own, ["Edge, for requests left without a response (inferred)", number(of("given_up"))], ["Nobody: response cut off", number(of("truncated"))]], "");
   const dark = (c.connections?.dark || []).map((one) => [`Connections: ${REASONS[one.why] || one.why}`, number(one.count)]);
+  const now = s.blindness.open_dark_connections.map((one) => [`Open now: ${REASONS[one.why] || one.why}`, number(one.count)]);
   const b = s.blindness, share = b.bytes ? ` of ${(b.bytes / 1048576).toFixed(1)} MiB` : "";
-  fill($("blind"), [...dark, [`Unread payload (MiB)${share}`, (b.unread_bytes / 1048576).toFixed(1)], ["Holes in connections", number(b.gaps)], ["Packets lost", number(b.lost_packets)]], "");
+  fill($("blind"), [...now, ...dark, [`Unread payload (MiB)${share}`, (b.unread_bytes / 1048576).toFixed(1)], ["Holes in connections", number(b.gaps)], ["Packets lost", number(b.lost_packets)]], "");
 }
 
 function show(s, history, events, top) {

@@ -30,7 +30,7 @@ function story(e) {
     case "case": {
       const why = e.kind === "downgrade" ? "refused HTTP/2" : e.ended_by ? ENDS[e.ended_by] || e.ended_by : "failed";
       const asked = e.attempts > 1 ? `, asked ${number(e.attempts)} times` : "";
-      if (e.retry) return `${why}${asked}; asked again over ${e.retry.protocol} after ${ms(e.retry.delay_ms)}: ${e.retry.status ?? e.retry.result}`;
+      if (e.retry) return `${why}${asked}; asked again over ${e.retry.protocol} after ${ms(e.retry.delay_ms)}: ${e.retry.status ?? e.retry.result}${e.retry.result === "truncated" ? ", cut off" : ""}`;
       return `${why}${asked}${e.why ? ` (${e.why})` : e.basis === "absence" ? "; nothing came after it" : ""}`;
     }
     case "origin_error": return `the origin itself answered ${e.status} over ${e.protocol}`;
