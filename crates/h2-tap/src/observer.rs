@@ -171,7 +171,7 @@ pub trait Observer {
         let _ = (time, goaway, open);
     }
 
-    /// A stream left the ledger.
+    /// A stream left the ledger. One whose request comes to light later, as its side is read on its own, leaves it a second time then.
     fn end(&mut self, time: u64, stream: &Stream<Self::Tag>, end: End) {
         let _ = (time, stream, end);
     }

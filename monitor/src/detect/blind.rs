@@ -1,8 +1,7 @@
 //! Where a client could have asked without being seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::connections::Map;
 use crate::model::{ConnectionId, DarkWhy, Time};
 
 /// What one client host has that cannot be read, towards one server.
@@ -14,10 +13,13 @@ struct Pair {
     last: Time,
 }
 
+/// Most servers of one client that are looked at.
+const LOOK: usize = 64;
+
 /// Unreadable connections by client host and server.
 #[derive(Debug, Default)]
 pub(super) struct Blind {
-    pairs: Map<(u64, u64), Pair>,
+    pairs: BTreeMap<(u64, u64), Pair>,
     /// Open connections of which it is not known yet whether they can be read, by when they began.
     pending: BTreeSet<((u64, u64), Time, u64)>,
     /// Pairs at which those of long ago are dropped: twice what was left the last time, so that the work stays linear.
@@ -67,6 +69,22 @@ impl Blind {
     pub(super) fn since(&self, pair: (u64, u64), since: Time) -> bool {
         self.anybody.is_some_and(|last| last >= since)
             || self.pairs.get(&pair).is_some_and(|found| found.open > 0 || found.last >= since)
+    }
+
+    /// The client may have asked another server than `own` since `since` without being seen.
+    pub(super) fn elsewhere(&self, client: u64, own: u64, since: Time) -> bool {
+        let all = (client, 0)..=(client, u64::MAX);
+        let mut looked = 0;
+        let mut other = |server: u64, hides: bool| {
+            looked += 1;
+            looked > LOOK || (server != own && hides)
+        };
+        self.anybody.is_some_and(|last| last >= since)
+            || self.pairs.range(all).any(|(&(_, server), pair)| other(server, pair.open > 0 || pair.last >= since))
+            || self
+                .pending
+                .range(((client, 0), Time(0), 0)..=((client, u64::MAX), Time(u64::MAX), u64::MAX))
+                .any(|&((_, server), ..)| other(server, true))
     }
 
     /// Forgets what lies before `horizon`, when there is more than `cap` of it. False: even so there was more, and what is not open any

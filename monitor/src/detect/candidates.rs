@@ -38,6 +38,8 @@ pub(super) struct Brief {
     pub(super) server: u64,
     /// The server's host.
     pub(super) server_host: u64,
+    /// The host that opened its connection.
+    pub(super) sender: u64,
     pub(super) protocol: Protocol,
     /// The first on its connection.
     pub(super) first: bool,
@@ -110,9 +112,14 @@ impl Candidates {
     /// The number in the ring whose low half this is; 0, which is no number, where there is none. Four thousand million requests later it
     /// may be that of a record of another chain.
     fn number(&self, low: u32) -> u64 {
-        let newest = self.base + self.ring.len() as u64 - 1;
+        let newest = self.last();
         let back = u64::from((newest as u32).wrapping_sub(low));
         if back >= self.ring.len() as u64 { 0 } else { newest - back }
+    }
+
+    /// The number of the newest; 0: there is none.
+    pub(super) fn last(&self) -> u64 {
+        self.base + self.ring.len() as u64 - 1
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Record> {
@@ -169,6 +176,7 @@ mod tests {
             host: 0,
             server: 0,
             server_host: 0,
+            sender: 0,
             protocol: Protocol::H2,
             first: false,
             stranger: false,

@@ -17,6 +17,9 @@ use crate::model::{
 /// CANCELs of a server that are remembered for each connection.
 const CANCELS: usize = 16;
 
+/// Streams that were reset before their request was seen that are remembered for each connection.
+const UNASKED: usize = 16;
+
 /// What stands for a client that is not known and the server that it asks.
 pub(super) const STRANGER: (u64, u64) = (0, 0);
 
@@ -55,6 +58,15 @@ pub(super) struct ServerCancel {
     pub(super) case: u64,
 }
 
+/// What a connection hides of what its client sends on for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hides {
+    Nothing,
+    /// Since then it is not known yet what it speaks, and whether that can be read.
+    Perhaps(Time),
+    All,
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -67,10 +79,13 @@ pub(super) struct Connection {
     pub(super) sni: Option<Box<str>>,
     pub(super) offers_h2: bool,
     pub(super) offers_only_http1: bool,
+    /// A hello was seen, and it offers no version of HTTP.
+    pub(super) offers_other: bool,
     /// When it began, until it is known what it speaks and whether that can be read.
     pub(super) pending: Option<Time>,
     /// Since when requests could not be read.
     pub(super) blind: Option<Time>,
+    pub(super) hides: Hides,
     /// Could not be read at some time.
     pub(super) dark: bool,
     /// Findings about what could not be seen so far.
@@ -93,6 +108,10 @@ pub(super) struct Connection {
     pub(super) host: u64,
     pub(super) server: u64,
     pub(super) server_host: u64,
+    /// Hash of the host that opened the TCP connection, whoever a PROXY protocol header names.
+    pub(super) sender: u64,
+    /// Streams whose reset by the server was heard of without their request, and their cases.
+    unasked: SmallVec<[(ExchangeId, u64); 1]>,
     /// The CDN that publishes the client's address.
     edge: Option<Edge>,
     /// Where the server is counted, once there was something to count.
@@ -110,8 +129,10 @@ impl Connection {
             sni: None,
             offers_h2: false,
             offers_only_http1: false,
+            offers_other: false,
             pending: None,
             blind: None,
+            hides: Hides::Nothing,
             dark: false,
             notes: 0,
             windows_auth: false,
@@ -125,6 +146,8 @@ impl Connection {
             host: 0,
             server: 0,
             server_host: 0,
+            sender: 0,
+            unasked: SmallVec::new(),
             edge: None,
             slot: None,
         };
@@ -151,6 +174,7 @@ impl Connection {
     fn name(&mut self) {
         let Self { id, ends, process, .. } = self;
         self.host = Self::client_host(ends).map_or_else(|| mix(("client", *id)), mix);
+        self.sender = ends.client.map_or(self.host, |client| mix(client.ip()));
         (self.server, self.server_host) = match (ends.server, process) {
             (Some(server), _) => (mix(server), mix(server.ip())),
             (None, Some(process)) => (mix(("process", process.pid)), mix(("host", process.pid))),
@@ -199,6 +223,20 @@ impl Connection {
     /// Who asks: the host, or behind a CDN, which asks from many addresses, the CDN.
     pub(super) fn who(&self, edge: Option<Edge>) -> u64 {
         edge.filter(|edge| edge.is_cdn()).map_or(self.host, |edge| mix(("cdn", edge)))
+    }
+
+    /// A stream was reset by the server, and its request was not seen so far.
+    pub(super) fn note_unasked(&mut self, stream: ExchangeId, case: u64) {
+        if self.unasked.len() >= UNASKED {
+            self.unasked.remove(0);
+        }
+        self.unasked.push((stream, case));
+    }
+
+    /// The case of a stream whose request comes to light now.
+    pub(super) fn take_unasked(&mut self, stream: ExchangeId) -> Option<u64> {
+        let at = self.unasked.iter().position(|&(of, _)| of == stream)?;
+        Some(self.unasked.remove(at).1)
     }
 
     /// Remembers the last of the server's CANCELs.

@@ -83,7 +83,7 @@ impl Core {
                 record: 0,
                 brief: brief(connection, None, at),
                 reset: Some(id),
-                responded: false,
+                phase: Phase::BeforeResponse,
                 ended_by: Some("goaway"),
                 edge: connection.edge(None),
             };

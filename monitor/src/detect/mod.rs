@@ -5,6 +5,7 @@ mod candidates;
 mod cases;
 mod connections;
 mod evidence;
+mod forwarding;
 mod frames;
 mod identity;
 mod losses;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use self::blind::Blind;
 use self::candidates::Candidates;
 use self::cases::{Cases, Scene};
-use self::connections::{Connection, Map};
+use self::connections::{Connection, Hides, Map};
 use self::evidence::Unauthorized;
 use self::losses::Losses;
 use self::requests::{Answer, Ended};
@@ -66,7 +67,10 @@ struct Core {
     now: Time,
     candidates: Candidates,
     cases: Cases,
+    /// By client host and server: where a retry may have been asked.
     blind: Blind,
+    /// By the host that opened the connection and server: where a request may have been sent on.
+    senders: Blind,
     losses: Losses,
     unauthorized: Unauthorized,
     suspicion: Suspicion,
@@ -93,6 +97,7 @@ impl Detector {
             candidates: Candidates::new(limits.candidates),
             cases: Cases::new(settings.window, limits.cases, limits.case_resets),
             blind: Blind::default(),
+            senders: Blind::default(),
             losses: Losses::default(),
             unauthorized: Unauthorized::new(limits.top),
             suspicion: Suspicion::default(),
@@ -129,7 +134,11 @@ impl Detector {
             Kind::Opened { ends, joined, .. } => {
                 core.stats.connections.total += 1;
                 core.stats.connections.joined_late += u64::from(joined);
-                self.connections.insert(id, Connection::new(id, *ends, at));
+                let mut connection = Connection::new(id, *ends, at);
+                if joined {
+                    core.hides(&mut connection, Hides::Perhaps(at), None);
+                }
+                self.connections.insert(id, connection);
             }
             Kind::Closed { how, bytes, unread } => {
                 if let Some(mut connection) = self.connections.remove(&id) {
@@ -218,8 +227,8 @@ impl Core {
             }
             Kind::Reset(seen) => self.reset(at, connection, *seen, out),
             Kind::GoAway(seen) => self.goaway(at, connection, *seen, out),
-            Kind::Ended { exchange, end, status, responded, known } => {
-                self.ended(at, connection, Ended { exchange, end, status, responded, known }, out);
+            Kind::Ended { exchange, end, status, phase, known } => {
+                self.ended(at, connection, Ended { exchange, end, status, phase, known }, out);
             }
             Kind::Gap { by, bytes, at: noticed } => self.gap(at, connection, by, bytes, noticed, out),
             Kind::Dark { by, why } => self.dark(at, connection, by, why, out),

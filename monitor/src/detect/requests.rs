@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use h2_tap::Reset;
+
 use super::candidates::{Brief, State};
 use super::cases::{Left, Loss, Scene};
 use super::connections::{Connection, Open, mix};
+use super::forwarding::Maker;
 use super::identity::Ids;
 use super::{Core, stats};
 use crate::model::{
-    CaseKind, CloseHow, ErrorCode, Exchange, ExchangeEnd, ExchangeId, Finding, OriginErrorFinding, Protocol, Request,
-    Side, Time,
+    CaseKind, CloseHow, ErrorCode, Exchange, ExchangeEnd, ExchangeId, Finding, OriginErrorFinding, Phase, Protocol,
+    Request, Side, Time,
 };
 
 /// TLS alerts of a client that only say goodbye: close_notify, user_canceled.
 const FAREWELLS: [u8; 2] = [0, 90];
-
-/// Most requests that are looked at for the one that a request was forwarded as.
-const LOOK: usize = 64;
 
 /// How soon a client's CANCEL follows a server's for both to have met the same deadline.
 const BOTH_CANCEL: std::time::Duration = std::time::Duration::from_millis(10);
@@ -36,7 +36,7 @@ pub(super) struct Ended {
     pub(super) exchange: ExchangeId,
     pub(super) end: ExchangeEnd,
     pub(super) status: Option<u16>,
-    pub(super) responded: bool,
+    pub(super) phase: Phase,
     pub(super) known: bool,
 }
 
@@ -51,7 +51,10 @@ struct Cause {
 impl Core {
     pub(super) fn request(&mut self, at: Time, connection: &mut Connection, exchange: Exchange) {
         let protocol = connection.protocol.unwrap_or(Protocol::Other);
-        self.stream(protocol, exchange.id);
+        let unasked = connection.take_unasked(exchange.id);
+        if unasked.is_none() {
+            self.stream(protocol, exchange.id);
+        }
         if exchange.pushed {
             return; // The server's idea, and no client waits for it.
         }
@@ -72,10 +75,14 @@ impl Core {
             }
             self.cases.asked(record, &brief, &self.candidates);
         }
-        if let Some(case) = connection.goaway_case.take()
+        if let Some(case) = unasked.or_else(|| connection.goaway_case.take())
             && self.cases.attach(case, &request, record, brief)
         {
             connection.attached = Some((id, case));
+            if unasked.is_some() {
+                // It was heard of late: what may be its retry was, too.
+                self.cases.catch_up(case, &self.candidates);
+            }
         }
         if connection.open.insert(id, Open { request, start: at, record, status: None }).is_none() {
             self.open += 1;
@@ -104,8 +111,13 @@ impl Core {
         }
         if let Some(status) = answer.status.filter(|status| (500..600).contains(status)) {
             let open = connection.open.get(&answer.exchange);
-            if open.is_some_and(|open| self.forwarded(connection, open).is_some()) {
-                return;
+            match self.maker(connection, open) {
+                Maker::Behind => return,
+                Maker::Unknown => {
+                    *self.stats.unattributed_errors.entry(status).or_default() += 1;
+                    return;
+                }
+                Maker::Server => {}
             }
             *self.stats.origin_errors.entry(status).or_default() += 1;
             self.errors += 1;
@@ -119,29 +131,6 @@ impl Core {
                 status,
             })));
         }
-    }
-
-    /// The request that the server of this one sent on, where the capture sees an edge from both sides: what became of the latest. Where
-    /// everything is on one host, one that is itself sent on is told by the older request for the same path that still waits for it.
-    fn forwarded(&self, connection: &Connection, open: &Open) -> Option<State> {
-        let own = self.candidates.get(open.record).filter(|own| own.brief.shape != 0)?;
-        let one_host = connection.host == connection.server_host;
-        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
-        let since = own.brief.start.0.saturating_sub(if one_host { window } else { 1 });
-        let mut latest = None;
-        let mut older = !one_host;
-        for (number, record) in self.candidates.chain(own.brief.shape, Time(since)).take(LOOK) {
-            let elsewhere = record.brief.server != connection.server;
-            older |= number <= open.record;
-            if number > open.record && elsewhere && record.brief.host == connection.server_host {
-                latest = latest.or(Some(record.state));
-            }
-            let waits = record.state == State::Open && record.brief.server_host == connection.host;
-            if number < open.record && elsewhere && one_host && waits {
-                return None;
-            }
-        }
-        latest.filter(|_| older)
     }
 
     /// Counts a stream by who opened it (RFC 9113 section 5.1.1).
@@ -187,14 +176,22 @@ impl Core {
             record,
             brief,
             reset: cause.reset,
-            responded: ended.responded,
+            phase: ended.phase,
             ended_by: cause.ended_by,
         };
         // An edge's own failure towards its visitor, when what it sent on is a case, is the same loss.
-        if self.cases.lost(&loss, self.now) || attached.is_some() || sent_on == Some(State::Refused) {
+        if let Some(case) = attached {
+            self.cases.came(case, ended.phase);
+        }
+        if self.cases.lost(&loss, self.now, &self.candidates) || attached.is_some() || sent_on == Some(State::Refused) {
             return;
         }
         let case = self.open_case(loss, out);
+        if !ended.known {
+            connection.note_unasked(ended.exchange, case);
+            // Its client may have asked for somebody else.
+            self.senders.point((connection.sender, connection.server), at);
+        }
         if let ExchangeEnd::Reset(reset) = ended.end
             && (reset.by, reset.code) == (Side::Server, ErrorCode::CANCEL)
         {
@@ -235,8 +232,16 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
         ExchangeEnd::Closed { how, .. } => !matches!(how, CloseHow::Alert(..)),
         ExchangeEnd::Complete | ExchangeEnd::Unseen => true,
     };
-    let tunnel = gentle && ended.responded && open.is_some_and(|open| open.request.tunnel);
-    if promised || tunnel {
+    let tunnel = gentle && ended.phase == Phase::InBody && open.is_some_and(|open| open.request.tunnel);
+    // Of a request that was not seen, only the server's refusal tells that it was left without a response.
+    let untold = !ended.known
+        && match ended.end {
+            ExchangeEnd::Reset(Reset { by, code, .. }) => {
+                by == Side::Client || matches!(code, ErrorCode::NO_ERROR | ErrorCode::STREAM_CLOSED)
+            }
+            _ => ended.phase == Phase::Unknown,
+        };
+    if promised || tunnel || untold {
         return None;
     }
     let start = open.map_or(Time::default(), |open| open.start);
@@ -273,7 +278,10 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
             if let Some(goaway) = above {
                 return Some(by_goaway(goaway.code));
             }
+            let failed = covered.filter(|goaway| goaway.code != ErrorCode::NO_ERROR);
             let (by, word) = match how {
+                // Who closed it is not known; that the server had failed it says itself.
+                CloseHow::Freed if failed.is_some() => (Side::Server, "freed"),
                 CloseHow::Fin(by) => (by, "fin"),
                 CloseHow::Rst(by) => (by, "rst"),
                 CloseHow::Alert(by, description) if by == Side::Client && !FAREWELLS.contains(&description) => {
@@ -284,7 +292,7 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
                     return None;
                 }
             };
-            if let Some(goaway) = covered.filter(|goaway| goaway.code != ErrorCode::NO_ERROR) {
+            if let Some(goaway) = failed {
                 return Some(by_goaway(goaway.code));
             }
             // A client that leaves before the response has given up: the origin failed nobody.
@@ -323,6 +331,7 @@ pub(super) fn brief(connection: &Connection, request: Option<&Request>, at: Time
         host,
         server,
         server_host,
+        sender: connection.sender,
         protocol: connection.protocol.unwrap_or(Protocol::Other),
         first: connection.requests == 1,
         stranger: connection.is_stranger(edge),

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::blind::may_be_http;
-use super::connections::Connection;
+use super::connections::{Connection, Hides};
 use crate::model::{
     CloseHow, DarkFinding, DarkWhy, Finding, GapWhere, HelloSeen, Protocol, Side, SuspectedFinding, Time,
 };
@@ -11,9 +11,15 @@ impl Core {
     pub(super) fn hello(&mut self, at: Time, connection: &mut Connection, hello: HelloSeen) {
         connection.offers_h2 = hello.alpn.iter().any(|protocol| &**protocol == "h2");
         connection.offers_only_http1 = hello.alpn.len() == 1 && hello.alpn.iter().any(|one| &**one == "http/1.1");
+        connection.offers_other = !hello.alpn.iter().any(|one| matches!(&**one, "h2" | "http/1.1" | "http/1.0"));
         connection.sni = hello.sni;
         if !self.suspicion.hello(connection, at, self.settings.window, self.limits.top) {
             *self.stats.capped.entry("suspected").or_default() += 1;
+        }
+        if connection.offers_other {
+            self.hides(connection, Hides::Nothing, None);
+        } else if connection.protocol.is_none() && connection.hides == Hides::Nothing {
+            self.hides(connection, Hides::Perhaps(at), None);
         }
         // Until it is known what it speaks, it may have held anything.
         if connection.protocol.is_none() && connection.blind.is_none() && connection.pending.is_none() {
@@ -25,7 +31,10 @@ impl Core {
     /// What the connection is known by changes.
     pub(super) fn renamed(&mut self, connection: &mut Connection, change: impl FnOnce(&mut Connection)) {
         let before = connection.pair();
+        let hides = connection.hides;
+        self.hides(connection, Hides::Nothing, None);
         change(connection);
+        self.hides(connection, hides, None);
         if connection.blind.is_some() && connection.pair() != before {
             self.blind.end(before, None);
             self.blind.begin(connection.pair());
@@ -57,6 +66,7 @@ impl Core {
         self.lost_unsized |= bytes.is_none();
         if by == Side::Client && connection.protocol != Some(Protocol::Other) {
             self.blind.point(connection.pair(), at);
+            self.senders.point((connection.sender, connection.server), at);
             self.trim();
         }
         if self.noted(connection) {
@@ -146,6 +156,9 @@ impl Core {
 
     fn go_blind(&mut self, at: Time, connection: &mut Connection) {
         self.settle(connection);
+        if !connection.offers_other {
+            self.hides(connection, Hides::All, None);
+        }
         if connection.blind.is_none() {
             connection.blind = Some(at);
             self.blind.begin(connection.pair());
@@ -163,6 +176,7 @@ impl Core {
     }
 
     fn see(&mut self, connection: &mut Connection, held: Option<Time>) {
+        self.hides(connection, Hides::Nothing, held);
         if self.settle(connection)
             && let Some(at) = held
         {
@@ -176,7 +190,7 @@ impl Core {
 
     fn trim(&mut self) {
         let horizon = self.horizon();
-        if !self.blind.trim(self.limits.candidates, horizon) {
+        if !self.blind.trim(self.limits.candidates, horizon) | !self.senders.trim(self.limits.candidates, horizon) {
             *self.stats.capped.entry("blind_clients").or_default() += 1;
         }
     }

@@ -30,7 +30,7 @@ pub fn explain(id: &str, file: &Path) -> Result<String, String> {
         Some("case") => case(&mut page, &event, file),
         Some("reset") => reset(&mut page, &event),
         Some("origin_error") => {
-            page.paragraph("The origin itself answered with this status: no edge made it. Look into the origin's log.");
+            page.paragraph("The server that was asked made this answer itself: nothing in view stands behind it. Look into its log.");
             None
         }
         Some("suspected") => {

@@ -28,6 +28,7 @@ pub(super) fn families(stats: &Stats, latest: &Latest, out: &mut Vec<Family>) {
     );
     cases(stats, latest, out);
     out.push(origin_errors(stats, latest));
+    out.push(unattributed_errors(stats));
     let help = "Downgrades that are only suspected, because the connection could not be read.";
     let mut suspected = Family::counter("h2watch_suspected_total", help);
     suspected.add_with([], stats.suspected, latest.suspected);
@@ -134,8 +135,24 @@ fn cases(stats: &Stats, latest: &Latest, out: &mut Vec<Family>) {
     out.push(family);
 }
 
+fn unattributed_errors(stats: &Stats) -> Family {
+    let mut family = Family::counter(
+        "h2watch_unattributed_errors_total",
+        "5xx responses of a server that may have asked another one where it could not be seen.",
+    );
+    let errors = &stats.unattributed_errors;
+    for (status, name) in STATUSES {
+        family.add_fixed([("status", name)], errors.get(&status).copied().unwrap_or(0));
+    }
+    let named = |status: &u16| STATUSES.iter().any(|(named, _)| named == status);
+    let others = errors.iter().filter(|(status, _)| !named(status)).map(|(_, count)| count).sum::<u64>();
+    family.add_fixed([("status", OTHER)], others);
+    family
+}
+
 fn origin_errors(stats: &Stats, latest: &Latest) -> Family {
-    let mut family = Family::counter("h2watch_origin_errors_total", "5xx responses that the origin itself sent.");
+    let mut family =
+        Family::counter("h2watch_origin_errors_total", "5xx responses that the server which was asked made itself.");
     for (status, name) in STATUSES {
         let count = stats.origin_errors.get(&status).copied().unwrap_or(0);
         let labels = [("status", Cow::Borrowed(name))];

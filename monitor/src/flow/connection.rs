@@ -133,6 +133,9 @@ impl<'m> Connection<'m> {
             peer.acknowledged(time, segment.ack, &mut lane);
             peer.overdue(time, &mut lane);
         }
+        let server_is_low = self.upper.side(true) == Side::Server;
+        let lags = if server_is_low { self.low.lags() } else { self.high.lags() };
+        self.upper.voice_mut().set_server_lags(lags);
         let (own, mut lane) = self.lane(from_low, env);
         own.overdue(time, &mut lane);
         let seq = if syn { segment.seq.wrapping_add(1) } else { segment.seq };

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use h2_tap::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Observer, Reset, Stream, Wanted};
+use h2_tap::{Anomaly, Auth, Connection, End, Fields, GoAway, HeadKind, Observer, Phase, Reset, Stream, Wanted};
 
 use super::request::{self, Builder, Draft};
 use super::voice::Teller;
@@ -138,6 +138,16 @@ struct Hearing<'a, 'b> {
 }
 
 impl Hearing<'_, '_> {
+    /// Where in its life a stream is that `reset` ends: when a client does, that no response has begun is not certain while it has bytes of
+    /// the server that were not seen yet.
+    fn phase(&self, stream: &Stream<Arc<Request>>, reset: Option<Reset>) -> Phase {
+        let by_client = reset.is_some_and(|reset| reset.by == h2_tap::Side::Client);
+        match stream.phase {
+            Phase::BeforeResponse if by_client && self.teller.voice.server_lags() => Phase::Unknown,
+            phase => phase,
+        }
+    }
+
     const fn name(&self, stream: u32) -> ExchangeId {
         if stream == 1 { self.ears.first } else { stream }
     }
@@ -188,7 +198,7 @@ impl Observer for Hearing<'_, '_> {
     fn reset(&mut self, time: u64, reset: Reset, stream: Option<&Stream<Self::Tag>>) {
         let seen = ResetSeen {
             reset,
-            phase: stream.map_or(h2_tap::Phase::Unknown, |stream| stream.phase),
+            phase: stream.map_or(Phase::Unknown, |stream| self.phase(stream, Some(reset))),
             request: stream.and_then(|stream| stream.tag.clone()),
             status: stream.and_then(|stream| stream.status),
             opened: stream.map(|stream| Time(stream.opened)),
@@ -202,6 +212,7 @@ impl Observer for Hearing<'_, '_> {
 
     fn end(&mut self, time: u64, stream: &Stream<Self::Tag>, end: End) {
         self.ears.let_go(stream.tag.as_ref(), self.teller.limits.h2.closed_streams);
+        let phase = self.phase(stream, if let End::Reset(reset) = end { Some(reset) } else { None });
         let end = match end {
             End::Complete => ExchangeEnd::Complete,
             End::Reset(reset) => ExchangeEnd::Reset(reset),
@@ -219,7 +230,7 @@ impl Observer for Hearing<'_, '_> {
                 exchange: self.name(stream.id),
                 end,
                 status: stream.status,
-                responded: stream.responded.is_some(),
+                phase,
                 known: stream.tag.is_some(),
             },
         );

@@ -81,6 +81,7 @@ impl<'m> TlsLayer<'m> {
         teller: &mut Teller<'_>,
     ) {
         self.inner.now = time;
+        self.say_lag(teller);
         self.tap.data(time.0, of(side), chunk, keys, &mut Ears { inner: &mut self.inner, beside, teller });
         self.say_name(teller);
         self.say_owner(beside, teller);
@@ -124,6 +125,13 @@ impl<'m> TlsLayer<'m> {
         self.tap.gap(time.0, of(side), bytes, keys, &mut Ears { inner: &mut self.inner, beside, teller });
     }
 
+    /// What the client does may answer records of the server that are not readable yet.
+    fn say_lag(&self, teller: &mut Teller<'_>) {
+        if self.tap.hides(tls_tap::Side::Server) {
+            teller.voice.set_server_lags(true);
+        }
+    }
+
     /// A connection whose key is missing is dark from the first record on that is held behind both hellos, not only from its end.
     fn say_blind(&self, time: Time, keys: &KeyStore, teller: &mut Teller<'_>) {
         if !teller.is_dark(Side::Client) && self.tap.is_without_key(keys) {
@@ -144,6 +152,7 @@ impl<'m> TlsLayer<'m> {
         beside: &mut Beside,
         teller: &mut Teller<'_>,
     ) {
+        self.say_lag(teller);
         self.tap.unlock(found, keys, &mut Ears { inner: &mut self.inner, beside, teller });
     }
 

@@ -20,11 +20,13 @@ pub(crate) struct Voice {
     ended: Option<CloseHow>,
     /// Bytes that could not be read, those left out that the TLS tap counts.
     unread: u64,
+    /// The client has acknowledged bytes of the server that have not come.
+    server_lags: bool,
 }
 
 impl Voice {
     pub(crate) const fn new(id: ConnectionId) -> Self {
-        Self { id, notes: 0, unsaid: 0, dark: [None; 2], alert: None, ended: None, unread: 0 }
+        Self { id, notes: 0, unsaid: 0, dark: [None; 2], alert: None, ended: None, unread: 0, server_lags: false }
     }
 
     pub(crate) const fn unread(&self) -> u64 {
@@ -38,6 +40,14 @@ impl Voice {
 
     pub(crate) fn add_unread(&mut self, bytes: u64) {
         self.unread = self.unread.saturating_add(bytes);
+    }
+
+    pub(crate) const fn server_lags(&self) -> bool {
+        self.server_lags
+    }
+
+    pub(crate) const fn set_server_lags(&mut self, lags: bool) {
+        self.server_lags = lags;
     }
 
     /// Notes how TCP ended it. The first counts: who answers a FIN with a RST did not end the connection. A RST behind the same side's

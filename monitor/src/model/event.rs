@@ -58,7 +58,8 @@ pub enum Kind {
     Reset(Box<ResetSeen>),
     /// GOAWAY.
     GoAway(Box<GoAwaySeen>),
-    /// A request left the connection's ledger: exactly one for every `Request`, and for every response or reset without one.
+    /// A request left the connection's ledger: exactly one for every `Request`, and for every response or reset without one. Where the
+    /// request comes to light behind its end, as its side is read later, another one follows it.
     Ended {
         /// Which request.
         exchange: ExchangeId,
@@ -66,8 +67,8 @@ pub enum Kind {
         end: ExchangeEnd,
         /// Status of the final response, where one began and could be decoded.
         status: Option<u16>,
-        /// The final response had begun.
-        responded: bool,
+        /// Where in its life it was.
+        phase: h2_tap::Phase,
         /// The request's header section was seen.
         known: bool,
     },

@@ -12,7 +12,7 @@ pub enum Finding {
     Reset(Box<ResetFinding>),
     /// A request that was left without a complete response, and what became of it.
     Case(Box<CaseFinding>),
-    /// A 5xx that the origin itself answered.
+    /// A 5xx that the server which was asked made itself.
     OriginError(Box<OriginErrorFinding>),
     /// Without keys: a hello that offers only http/1.1 right after the same client's h2 connection. Not a case.
     Suspected(Box<SuspectedFinding>),

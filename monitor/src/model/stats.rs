@@ -44,8 +44,10 @@ pub struct Stats {
     pub unknown: BTreeMap<(CaseKind, Why), u64>,
     /// Retries by protocol and result.
     pub retries: BTreeMap<(Protocol, RetryResult), u64>,
-    /// 5xx that the origin itself answered, by status.
+    /// 5xx that the server which was asked answered itself, by status: nothing in view stands behind it.
     pub origin_errors: BTreeMap<u16, u64>,
+    /// 5xx of a server that may have sent the request on where it cannot be seen or told from others, by status.
+    pub unattributed_errors: BTreeMap<u16, u64>,
     /// Requests of which nobody saw what became of them (a gap, an eviction).
     pub unseen_requests: u64,
     /// Suspected downgrades of unreadable connections.

@@ -226,6 +226,7 @@ pub(crate) fn stats() -> Stats {
     stats.unknown = [((CaseKind::Failure, Why::InputEnded), 1)].into();
     stats.retries = [((Protocol::Http1, RetryResult::Ok), 2), ((Protocol::Http1, RetryResult::HttpError), 1)].into();
     stats.origin_errors = [(502, 2), (599, 1)].into();
+    stats.unattributed_errors = [(504, 1)].into();
     stats.gaps = [("acknowledged", (3, 4344))].into();
     stats.anomalies = [("hpack", 1)].into();
     stats.capped = [("cases", 6)].into();

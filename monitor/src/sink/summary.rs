@@ -35,6 +35,7 @@ pub(crate) struct Summary<'s> {
     pub(crate) unknown: Vec<Count>,
     pub(crate) retries: Vec<Count>,
     pub(crate) origin_errors: Vec<Count>,
+    pub(crate) unattributed_errors: Vec<Count>,
     pub(crate) suspected: u64,
     gaps: Vec<Count>,
     anomalies: Vec<Count>,
@@ -221,6 +222,10 @@ impl<'s> Summary<'s> {
                 ..Count::default()
             }),
             origin_errors: list(&stats.origin_errors, |status| Count { status: Some(*status), ..Count::default() }),
+            unattributed_errors: list(&stats.unattributed_errors, |status| Count {
+                status: Some(*status),
+                ..Count::default()
+            }),
             suspected: stats.suspected,
             gaps: stats
                 .gaps

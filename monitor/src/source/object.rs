@@ -8,9 +8,9 @@ use aya::{Ebpf, EbpfLoader};
 use super::SourceError;
 
 #[cfg(target_arch = "x86_64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.x86_64.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../monitor-ebpf/h2watch.x86_64.bpf.o");
 #[cfg(not(target_arch = "x86_64"))]
-static OBJECT: &[u8] = &[];
+pub(super) static OBJECT: &[u8] = &[];
 
 /// Smallest ring buffer: a page of 64 KiB is the largest that Linux uses on these machines.
 pub(super) const MIN_RING: u32 = 64 << 10;
@@ -93,7 +93,30 @@ pub(super) fn lacks(what: &str) -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use aya_obj::VerifierLog;
+
     use super::*;
+
+    #[test]
+    fn a_load_that_a_signal_breaks_off_is_begun_again() {
+        let failing = |code: i32| {
+            let io_error = io::Error::from_raw_os_error(code);
+            let verifier_log = VerifierLog::new(String::new());
+            Err(ProgramError::LoadError { io_error, verifier_log })
+        };
+        let times = |code: i32, failures: usize| {
+            let mut times = 0;
+            let result = patiently(|| {
+                times += 1;
+                if times <= failures { failing(code) } else { Ok(()) }
+            });
+            (times, result.is_ok())
+        };
+        assert_eq!(times(11, 0), (1, true));
+        assert_eq!(times(11, 4), (5, true));
+        assert_eq!(times(11, 9), (5, false));
+        assert_eq!(times(22, 1), (1, false));
+    }
 
     #[test]
     fn a_ring_is_a_power_of_two_of_whole_pages() {

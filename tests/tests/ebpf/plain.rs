@@ -13,6 +13,7 @@ use h2watch::source::processes::{Target, Whose};
 
 use super::client::{Client, DATA, RST_STREAM, WINDOW_UPDATE, frame};
 use super::keys::{Server, free_port, have, kestrel, serve};
+use super::servers::{SECURE, apache};
 
 /// A stream without the payload of its DATA frames, and how much that is.
 fn without_data(stream: &[u8]) -> (Vec<u8>, u64) {
@@ -202,6 +203,45 @@ fn plain_nghttpd_with_its_addresses() {
     assert_eq!(seen.ends, Some((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), address)));
     assert_eq!((seen.joined, seen.role), (false, Some(Side::Server)));
     adds_up(&plain);
+}
+
+/// Whether the kernel that runs has links with many probes.
+fn has_links_of_many() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().ok());
+    (numbers.next().flatten(), numbers.next().flatten()) >= (Some(6), Some(6))
+}
+
+#[test]
+fn plain_a_reset_of_apache_with_probes_set_together_and_one_by_one() {
+    if !have("plain_a_reset_of_apache_with_probes_set_together_and_one_by_one", &["apache2", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = serve(&apache(SECURE), folder.path(), port);
+    for single in [false, true] {
+        let mut plain = probe(&server, PlainOptions { single, ..PlainOptions::default() });
+        for file in plain.probed() {
+            if single || !has_links_of_many() {
+                assert_eq!(file.links(), file.places, "{file:?}");
+            } else {
+                assert!(file.links() <= 3, "one for each program: {file:?}");
+            }
+        }
+        let mut client = Client::connect(port);
+        assert!(!client.ask("/index.html", &[]));
+        assert!(client.ask("/secure", &[]), "it is reset");
+        client.settle();
+        let (sent, received) = client.close();
+        let mut taken = Taken::default();
+        taken.until(&mut plain, Taken::closed);
+        agrees(taken.one(), &sent, &received);
+        adds_up(&plain);
+        let resets = plain.resets().unwrap();
+        let count = |code| resets.iter().find(|one| one.sent && !one.goaway && one.code == code).unwrap().count;
+        assert_eq!((count(Some(13)), count(None)), (1, 0), "HTTP_1_1_REQUIRED, single: {single}");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn own_objects() -> HashSet<(&'static str, u32)> {
     let texts = descriptors.filter_map(|descriptor| fs::read_to_string(descriptor.path()).ok());
     let mut found = HashSet::new();
     for text in texts {
-        for (kind, field) in [("program", "prog_id:"), ("map", "map_id:")] {
+        for (kind, field) in [("program", "prog_id:"), ("map", "map_id:"), ("link", "link_id:")] {
             let number = text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok());
             found.extend(number.map(|number| (kind, number)));
         }
@@ -114,7 +114,8 @@ fn own_objects() -> HashSet<(&'static str, u32)> {
 fn in_the_kernel(objects: &HashSet<(&'static str, u32)>) -> HashSet<(&'static str, u32)> {
     let programs = aya::programs::loaded_programs().map(|program| ("program", program.unwrap().id()));
     let maps = aya::maps::loaded_maps().map(|map| ("map", map.unwrap().id()));
-    programs.chain(maps).filter(|object| objects.contains(object)).collect()
+    let links = aya::programs::loaded_links().map(|link| ("link", link.unwrap().id()));
+    programs.chain(maps).chain(links).filter(|object| objects.contains(object)).collect()
 }
 
 fn descriptors() -> usize {
@@ -142,8 +143,8 @@ fn a_thousand_times_leave_nothing_behind() {
 #[test]
 fn plaintext_probes_leave_nothing_behind() {
     let mut batch = PacketBatch::default();
-    // Each round sets some dozens of probes, and the kernel takes its time to remove each: a thousand would take more than an hour.
-    leaves_nothing_behind("plaintext_probes_leave_nothing_behind", 10, |pid| {
+    // Each round sets some dozens of probes with a link for each program and file, and the kernel takes its time to remove each link.
+    leaves_nothing_behind("plaintext_probes_leave_nothing_behind", 60, |pid| {
         let whose = Whose::Targets(vec![Target::Pid(pid)]);
         let options = PlainOptions { whose, names: true, buffer: 0, ..PlainOptions::default() };
         let mut plain = Plain::open(&options).unwrap();
@@ -156,7 +157,7 @@ fn plaintext_probes_leave_nothing_behind() {
     });
 }
 
-/// Attaches and detaches so many times while the target is under load; `once` gives the objects of a round. In a process of its own, whose
+/// Attaches and detaches so many times, or as often as `$H2WATCH_ROUNDS` says, while the target is under load; `once` gives the objects of a round. In a process of its own, whose
 /// descriptors and memory are its alone.
 fn leaves_nothing_behind(test: &str, times: usize, mut once: impl FnMut(u32) -> HashSet<(&'static str, u32)>) {
     const ALONE: &str = "H2WATCH_TEST_ALONE";
@@ -175,6 +176,7 @@ fn leaves_nothing_behind(test: &str, times: usize, mut once: impl FnMut(u32) -> 
         );
         return;
     }
+    let times = std::env::var("H2WATCH_ROUNDS").map_or(times, |rounds| rounds.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
     let server = serve(NGHTTPD, place, port);
@@ -193,7 +195,10 @@ fn leaves_nothing_behind(test: &str, times: usize, mut once: impl FnMut(u32) -> 
     assert_eq!(descriptors(), open, "descriptors");
     let grown = resident().saturating_sub(memory);
     assert!(grown < 8 << 10, "{grown} KiB more memory");
-    assert!(objects.len() >= times, "each round had objects of its own: {}", objects.len());
+    for kind in ["program", "map", "link"] {
+        let count = objects.iter().filter(|(of, _)| *of == kind).count();
+        assert!(count >= times, "each round had a {kind} of its own: {count}");
+    }
     // The kernel frees them a moment later.
     let left = || in_the_kernel(&objects);
     let freed = until(|| left().is_empty().then_some(()));

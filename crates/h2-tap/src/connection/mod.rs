@@ -133,7 +133,8 @@ impl<T> Connection<T> {
     }
 
     /// Between `min` and `max` bytes of this side were lost here. When their number is known and all of them belong to the payload
-    /// at hand, nothing that matters is lost; otherwise the place is, and the HPACK state.
+    /// at hand, nothing that matters is lost; otherwise the place is, and the HPACK state. 0 to any number in front of a side's first byte
+    /// is what came before the connection was joined.
     pub fn gap<O: Observer<Tag = T>>(&mut self, time: u64, side: Side, min: u64, max: u64, o: &mut O) {
         self.settle(time, o);
         if max == 0 {
@@ -153,8 +154,12 @@ impl<T> Connection<T> {
         }
         let records = self.lane(side).records;
         if let Some(search) = &mut self.lane_mut(side).search {
+            // What may lie before the first byte of a side joined late is older than all that was seen of the connection.
+            let before = min == 0 && max == u64::MAX && !search.fed();
             **search = Search::new(records, true);
-            self.ledger.lost(side);
+            if !before {
+                self.ledger.lost(side);
+            }
         } else {
             self.lose(&mut Context { time, side, auth: &mut || Auth::Verified, observer: o });
         }

@@ -18,11 +18,13 @@ impl<T> Ledger<T> {
             o.reset(time, reset, Some(&closed.stream));
         } else {
             o.reset(time, reset, None);
-            if reset.stream > self.highest_request {
-                // The request may still be on its way to us: its direction is read on its own.
+            if self.may_be_unasked(reset.stream) {
+                // The request was not seen, or is still on its way to us: its direction is read on its own.
                 let mut stream = fresh(reset.stream, None, time);
-                stream.phase = Phase::Unknown;
-                self.remember(stream, End::Reset(reset));
+                if self.joined || self.server_losses > 0 {
+                    stream.phase = Phase::Unknown;
+                }
+                self.close(time, stream, End::Reset(reset), o);
             }
         }
     }

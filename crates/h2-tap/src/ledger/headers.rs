@@ -125,6 +125,10 @@ impl<T> Ledger<T> {
                     self.closed.iter_mut().find(|closed| closed.stream.id == id && closed.stream.tag.is_none())
                 {
                     self.closed_unasked -= 1;
+                    if closed.stream.phase == Phase::Unknown && self.server_losses == 0 {
+                        // Its answer is not older than itself, and would have been seen.
+                        closed.stream.phase = Phase::BeforeResponse;
+                    }
                     closed.stream.tag = Some(tag);
                     closed.stream.client_ended |= section.end_stream;
                     o.end(time, &closed.stream, closed.end);

@@ -42,6 +42,8 @@ pub(crate) struct Ledger<T> {
     highest_request: u32,
     /// Requests may have gone by unseen: joined late, or bytes of the client lost.
     unseen_requests: bool,
+    /// The connection's start was not seen.
+    joined: bool,
     losses: u64,
     server_losses: u64,
     /// The server's last GOAWAY, and its last with an error.
@@ -50,7 +52,7 @@ pub(crate) struct Ledger<T> {
 }
 
 impl<T> Ledger<T> {
-    pub(crate) fn new(limits: &Limits, unseen_requests: bool) -> Self {
+    pub(crate) fn new(limits: &Limits, joined: bool) -> Self {
         Self {
             open: Open::new(),
             client_open: 0,
@@ -59,7 +61,8 @@ impl<T> Ledger<T> {
             streams: limits.streams.max(1),
             closed_streams: limits.closed_streams,
             highest_request: 0,
-            unseen_requests,
+            unseen_requests: joined,
+            joined,
             losses: 0,
             server_losses: 0,
             goaway: None,
@@ -93,6 +96,11 @@ impl<T> Ledger<T> {
     /// A client's HEADERS on this stream would be a request.
     pub(crate) const fn next_request(&self, id: u32) -> bool {
         id % 2 == 1 && id > self.highest_request
+    }
+
+    /// A stream that the ledger does not know, whose request may not have been seen: not one that ended long ago.
+    fn may_be_unasked(&self, id: u32) -> bool {
+        id % 2 == 1 && (id > self.highest_request || self.unseen_requests)
     }
 
     /// Bytes of `side` were lost, ends of streams may be among them.

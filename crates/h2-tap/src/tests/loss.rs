@@ -161,7 +161,8 @@ fn joined_late_a_lone_reset_is_found_at_the_end() {
         tap.h2.data(0, Server, &rst(43, 0xd), records, &mut || Auth::Verified, &mut tap.log);
         assert_eq!(tap.events(), [""; 0]);
         let events = tap.finish();
-        assert_eq!(events, ["0 reset 43 HTTP_1_1_REQUIRED by Server Unknown - verified=true"], "records {records}");
+        let reset = "0 reset 43 HTTP_1_1_REQUIRED by Server Unknown - verified=true";
+        assert_eq!(events, [reset, "0 end 43 - Reset(HTTP_1_1_REQUIRED) Unknown bytes=0"], "records {records}");
     }
 }
 

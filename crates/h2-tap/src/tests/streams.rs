@@ -65,6 +65,7 @@ fn resets_find_streams_that_ended_and_do_without_those_never_seen() {
         [
             "0 reset 1 NO_ERROR by Server AfterEnd /a verified=true",
             "0 reset 77 HTTP_1_1_REQUIRED by Server Unknown - verified=true",
+            "0 end 77 - Reset(HTTP_1_1_REQUIRED) BeforeResponse bytes=0",
             "0 reset 1 CANCEL by Client AfterEnd /a verified=true",
         ]
     );
@@ -109,8 +110,9 @@ fn a_request_that_comes_to_light_after_its_end_takes_it_over() {
     tap.data(Server, &body(1, true, b"body"));
     let events = tap.finish();
     assert!(has(&events, "end 1 /a Complete AfterEnd bytes=4"));
-    assert!(has(&events, "end 3 /b Reset(HTTP_1_1_REQUIRED)"));
-    assert_eq!(events.iter().filter(|event| event.contains(" end ")).count(), 2);
+    assert!(has(&events, "end 3 - Reset(HTTP_1_1_REQUIRED)"), "heard of before its request");
+    assert!(has(&events, "end 3 /b Reset(HTTP_1_1_REQUIRED)"), "and again with it");
+    assert_eq!(events.iter().filter(|event| event.contains(" end ")).count(), 3);
 }
 
 #[test]

@@ -82,8 +82,9 @@ pub(super) struct Direction<'m> {
     pub(super) told: bool,
     /// Bytes of records that may be 0-RTT data and did not open.
     pub(super) early_missed: u64,
-    /// A late search found the place: plaintext of unknown length is missing in front of it.
-    pub(super) joined_inside: bool,
+    /// The stream goes on inside of a connection whose beginning is not seen: fewest plaintext bytes that are missing of what was
+    /// captured. To be said with the first record.
+    pub(super) joined_inside: Option<u64>,
     /// A certificate was seen: the handshake is no resumption.
     pub(super) certificate: bool,
 }
@@ -104,7 +105,7 @@ impl Direction<'_> {
             unread: 0,
             told: false,
             early_missed: 0,
-            joined_inside: false,
+            joined_inside: None,
             certificate: false,
         }
     }

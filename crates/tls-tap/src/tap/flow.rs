@@ -428,7 +428,7 @@ impl<'m> Flow<'m> {
         direction.lost = None;
         direction.failures = 0;
         direction.phase = Phase::Steady(Steady { cipher: found.cipher, sequence, tls13: true, proven: true });
-        direction.joined_inside = sequence > 0 || found.generation > 0;
+        direction.joined_inside = (sequence > 0 || found.generation > 0).then_some(u64::from(passed > 0));
     }
 
     /// The end: whatever can be read is read, and what stays dark is said.
@@ -478,6 +478,11 @@ impl<'m> Flow<'m> {
 
     pub(super) const fn is_dead(&self) -> bool {
         matches!((&self.client.phase, &self.server.phase), (Phase::Dead, Phase::Dead))
+    }
+
+    pub(super) fn hides(&self, side: Side) -> bool {
+        let direction = self.side(side);
+        !direction.queue.is_empty() || matches!(direction.phase, Phase::Dead)
     }
 
     pub(super) fn held(&self) -> usize {

@@ -199,6 +199,12 @@ impl<'m> Tls<'m> {
         self.flow.held()
     }
 
+    /// Records of this side are held back or cannot be read, so that the other side may know more than was seen.
+    #[must_use]
+    pub fn hides(&self, side: Side) -> bool {
+        self.flow.hides(side)
+    }
+
     /// Bytes of protected records that are not readable, so far.
     #[must_use]
     pub fn unread(&self) -> u64 {

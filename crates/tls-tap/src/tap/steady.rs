@@ -101,8 +101,8 @@ impl<'m> Flow<'m> {
         if steady.tls13 && !is_data {
             return self.clear_alert(call, side, header, &body);
         }
-        if std::mem::take(&mut direction.joined_inside) {
-            call.reader.gap(call.time, side, Gap { min: 0, max: u64::MAX });
+        if let Some(min) = direction.joined_inside.take() {
+            call.reader.gap(call.time, side, Gap { min, max: u64::MAX });
         }
         if direction.lost.is_some() {
             return self.resync(call, side, header, &body);

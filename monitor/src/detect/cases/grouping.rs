@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::super::candidates::{Brief, Candidates, State};
 use super::super::identity::{Likeness, Mask};
 use super::{Case, Cases, Claim, LOOK, LaneKind, Loss, REPEAT_WITHIN, REPEATS, Watch};
-use crate::model::{Protocol, Time};
+use crate::model::{Phase, Protocol, Time};
 
 /// How a request ended that is no loss of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,11 @@ impl Cases {
         let Some(bucket) = self.buckets.get_mut(&brief.key) else { return };
         let mask = brief.ids.mask();
         let http1 = brief.is_http1();
-        let fit = if http1 { first_two(bucket, &self.open, mask, brief.start) } else { SmallVec::new() };
+        let mut fit = if http1 { first_two(bucket, &self.open, mask, brief.start) } else { SmallVec::new() };
+        if fit.iter().any(|id| self.open.get(id).is_some_and(|case| case.loss.brief.is_http1())) {
+            // Over HTTP/1.1 that may be anybody's request.
+            fit.clear();
+        }
         let kind = match (http1, fit.is_empty(), brief.first) {
             (false, ..) => LaneKind::H2,
             (true, false, _) => LaneKind::Claimed,
@@ -158,7 +162,7 @@ impl Cases {
         }
         let since = Time(case.asked.0.saturating_sub(self.window_nanos()));
         let alone = candidates.chain(brief.shape, since).take(LOOK / 16).all(|(number, other)| {
-            number == record
+            number >= record
                 || number == case.loss.record
                 || other.brief.key != brief.key
                 || (other.state != State::Open && other.brief.start < case.asked)
@@ -203,7 +207,7 @@ impl Cases {
     }
 
     /// A request was left without a complete response. True: it belongs to an open case; false: it is one of its own.
-    pub(in crate::detect) fn lost(&mut self, loss: &Loss, now: Time) -> bool {
+    pub(in crate::detect) fn lost(&mut self, loss: &Loss, now: Time, candidates: &Candidates) -> bool {
         let Some(watch) = self.watched.remove(&loss.record) else { return false };
         let (lane, start, repeats) = match watch {
             Watch::Fits { bucket, at, start, repeats } => (Some((bucket, at)), start, repeats),
@@ -231,27 +235,35 @@ impl Cases {
                 bucket.wait(mask, id);
             }
             if !case.common {
-                self.join(id, loss);
+                self.join(id, loss, candidates.last());
                 return true;
             }
         }
-        if let Some(id) = repeats
+        if let Some(id) = repeats.or_else(|| self.repeats_late(loss, candidates))
             && self.open.get(&id).is_some_and(|case| case.claim.is_none() && start > case.loss.time)
         {
-            self.join(id, loss);
+            self.join(id, loss, candidates.last());
             return true;
         }
         false
     }
 
+    /// The case that a request is a repeat in, where it began before the reset that it followed was heard of.
+    fn repeats_late(&self, loss: &Loss, candidates: &Candidates) -> Option<u64> {
+        let id = self.repeats(loss.record, &loss.brief, candidates)?;
+        self.open.get(&id).filter(|case| loss.record <= case.heard)?;
+        Some(id)
+    }
+
     /// A repeat that was refused as well.
-    fn join(&mut self, id: u64, loss: &Loss) {
+    fn join(&mut self, id: u64, loss: &Loss, newest: u64) {
         let Some(mut case) = self.open.remove(&id) else { return };
         case.attempts += 1;
         case.asked = loss.brief.start;
         case.loss.record = loss.record;
         case.loss.kind = case.loss.kind.min(loss.kind);
-        case.loss.responded |= loss.responded;
+        case.loss.phase = further(case.loss.phase, loss.phase);
+        case.heard = newest;
         case.note_reset(loss, self.resets_cap);
         let from = loss.time.max(case.loss.time);
         self.renew(&mut case, from);
@@ -272,7 +284,7 @@ impl Cases {
     }
 
     /// A case that is heard of late: its retry may have been seen before it.
-    pub(super) fn catch_up(&mut self, id: u64, candidates: &Candidates) {
+    pub(in crate::detect) fn catch_up(&mut self, id: u64, candidates: &Candidates) {
         let Some(case) = self.open.get_mut(&id) else { return };
         let (own, since, until) = (case.loss.brief, case.loss.time, case.deadline);
         case.capped = candidates.forgotten_before().is_some_and(|oldest| oldest > since);
@@ -319,6 +331,15 @@ impl Case {
                 self.resets.push(reset);
             }
         }
+    }
+}
+
+/// What the visitor got at most: part of a response, nobody knows, or nothing.
+const fn further(one: Phase, other: Phase) -> Phase {
+    match (one, other) {
+        (Phase::InBody | Phase::AfterEnd, _) | (_, Phase::InBody | Phase::AfterEnd) => Phase::InBody,
+        (Phase::Unknown, _) | (_, Phase::Unknown) => Phase::Unknown,
+        (Phase::BeforeResponse, Phase::BeforeResponse) => Phase::BeforeResponse,
     }
 }
 

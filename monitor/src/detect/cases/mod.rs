@@ -8,7 +8,8 @@
 //! * **HTTP/1.1.** Requests over HTTP/1.1 are given to the open cases of their client and target in order. While only one case is open
 //!   that is `protocol_switch` (on a connection opened after the reset) or `sequence`. Where several are open and each gets one it is
 //!   `sequence`; where one of them gets none, no one can say which, and all are `unknown`.
-//! * **HTTP/2 without identity.** Never a retry. One that was answered, or hangs, makes every case that it fits `unknown`.
+//! * **HTTP/2 without identity**, and HTTP/1.1 of what was lost over HTTP/1.1. Never a retry. One that was answered, or hangs, makes every
+//!   case that it fits `unknown`.
 //! * **Repeats.** A request that follows a reset within [`REPEAT_WITHIN`], with no other request for the same target under way, and is
 //!   refused again, is the same case; at most [`REPEATS`] of them. Where a client has shown that it asks each refused request the same
 //!   number of times ([`habits`]), a repeat that is still to come may come later. In any other doubt it is a case of its own: loss may be
@@ -39,7 +40,7 @@ use super::candidates::{Brief, Candidates};
 use super::connections::{Map, mix};
 use super::identity::Mask;
 use super::losses::Losses;
-use crate::model::{CaseFinding, CaseKind, Edge, Parties, Protocol, Request, Time, Why};
+use crate::model::{CaseFinding, CaseKind, Edge, Parties, Phase, Protocol, Request, Time, Why};
 
 /// How soon after a reset an edge that repeats a request over HTTP/2 does so. HAProxy's repeats came after 0.1 to 2.8 ms; other visitors'
 /// requests for the same URL after 17 ms and more.
@@ -68,8 +69,8 @@ pub(super) struct Loss {
     pub(super) brief: Brief,
     /// The frame that did it.
     pub(super) reset: Option<u64>,
-    /// The final response had begun.
-    pub(super) responded: bool,
+    /// How far the response had come.
+    pub(super) phase: Phase,
     /// How the connection ended, where no frame did it.
     pub(super) ended_by: Option<&'static str>,
     pub(super) edge: Option<Edge>,
@@ -116,6 +117,8 @@ struct Case {
     common_answered: bool,
     /// What might have been candidates was forgotten.
     capped: bool,
+    /// The last request that was heard of before its last reset: one with a higher number began when that reset was known.
+    heard: u64,
 }
 
 /// Requests that no case has claimed, of one kind: those that carry the same kinds of identity.
@@ -242,6 +245,7 @@ impl Cases {
             common: self.is_common(&loss, scene.candidates),
             common_answered: false,
             capped: false,
+            heard: scene.candidates.last(),
             loss,
         };
         if self.timers.len() > 2 * self.cap {
@@ -334,6 +338,13 @@ impl Cases {
         self.enter(id, &mut case);
         self.open.insert(id, case);
         true
+    }
+
+    /// With its request it is known how far the response of a case had come.
+    pub(super) fn came(&mut self, id: u64, phase: Phase) {
+        if let Some(case) = self.open.get_mut(&id) {
+            case.loss.phase = phase;
+        }
     }
 
     /// It was no failure after all. False: it is decided already.

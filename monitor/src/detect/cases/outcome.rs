@@ -3,7 +3,7 @@
 use super::super::candidates::{Candidates, State};
 use super::super::connections::STRANGER;
 use super::{Case, Cases, Claim, LaneKind, Scene};
-use crate::model::{Basis, CaseFinding, Edge, Outcome, Retry, RetryResult, Time, Why};
+use crate::model::{Basis, CaseFinding, Edge, Outcome, Phase, Retry, RetryResult, Time, Why};
 
 /// Most requests that are looked at for a case whose target is not known.
 const LOOK: usize = 4_096;
@@ -137,8 +137,13 @@ impl Cases {
         if scene.losses.within(case.loss.time, case.deadline) {
             return unsure(Why::CaptureLoss);
         }
-        let outcome = if case.loss.responded { Outcome::Truncated } else { Outcome::GivenUp };
-        (outcome, Some(Basis::Absence), None)
+        match case.loss.phase {
+            Phase::BeforeResponse => (Outcome::GivenUp, Some(Basis::Absence), None),
+            Phase::InBody | Phase::AfterEnd => (Outcome::Truncated, Some(Basis::Absence), None),
+            // What was lost may have been the response.
+            Phase::Unknown if case.loss.request.is_none() => unsure(Why::RequestUnseen),
+            Phase::Unknown => unsure(Why::CaptureLoss),
+        }
     }
 
     /// A CDN may ask another origin, and that cannot be seen here. While it goes on asking this server it has not turned away from it, and

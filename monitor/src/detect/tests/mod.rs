@@ -1,6 +1,7 @@
 //! Scenarios: a few events in, the cases out.
 
 mod cases;
+mod doubt;
 mod ends;
 mod generator;
 mod identity;

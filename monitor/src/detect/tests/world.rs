@@ -131,7 +131,7 @@ impl World {
     }
 
     pub(super) fn end(&mut self, on: ConnectionId, exchange: u32, end: ExchangeEnd, status: Option<u16>) {
-        self.say(on, Kind::Ended { exchange, end, status, responded: status.is_some(), known: true });
+        self.say(on, Kind::Ended { exchange, end, status, phase: phase(status), known: true });
     }
 
     /// An RST_STREAM that ends a stream; `status`: the response had begun.
@@ -150,7 +150,7 @@ impl World {
         status: Option<u16>,
     ) -> h2_tap::Reset {
         let reset = h2_tap::Reset { by, stream, code: ErrorCode(code), verified: true };
-        let phase = if status.is_some() { Phase::InBody } else { Phase::BeforeResponse };
+        let phase = phase(status);
         self.say(on, Kind::Reset(Box::new(ResetSeen { reset, phase, request: None, status, opened: None })));
         reset
     }
@@ -191,6 +191,10 @@ impl World {
         cases.sort_by_key(|case| case.id);
         cases
     }
+}
+
+const fn phase(status: Option<u16>) -> Phase {
+    if status.is_some() { Phase::InBody } else { Phase::BeforeResponse }
 }
 
 /// What there is to say about a case in one line.

@@ -109,7 +109,7 @@ fn packets_that_can_be_read_are() {
 #[test]
 fn plaintext_speaks_for_packets_that_cannot_be_read() {
     let end = ExchangeEnd::Closed { how: CloseHow::Freed, goaway: None };
-    let ended = Kind::Ended { exchange: 3, end, status: None, responded: false, known: true };
+    let ended = Kind::Ended { exchange: 3, end, status: None, phase: h2_tap::Phase::BeforeResponse, known: true };
     // The plaintext is there before the packets are known to be dark, or comes later; and either ends first.
     for early in [false, true] {
         for packets_first in [false, true] {

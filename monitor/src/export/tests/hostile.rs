@@ -47,7 +47,7 @@ fn attack(settings: Settings) -> (Stats, Vec<Finding>) {
         let seen = ResetSeen { reset, phase: Phase::InBody, request: None, status, opened: Some(Time(1)) };
         say(Kind::Reset(Box::new(seen)));
         let end = ExchangeEnd::Reset(reset);
-        say(Kind::Ended { exchange: 1, end, status, responded: true, known: true });
+        say(Kind::Ended { exchange: 1, end, status, phase: Phase::InBody, known: true });
     }
     detector.finish(Time(now + 10_000_000_000), &mut out);
     (detector.stats().clone(), out)

@@ -11,7 +11,7 @@ use self::framing::{Chunked, Framing, Says};
 use self::head::{Gathered, Head};
 use super::request::{Builder, Draft};
 use super::voice::Teller;
-use crate::model::{DarkWhy, Exchange, ExchangeEnd, ExchangeId, Kind, Request, Side, Time};
+use crate::model::{DarkWhy, Exchange, ExchangeEnd, ExchangeId, Kind, Phase, Request, Side, Time};
 
 /// Requests that may wait for their responses on one connection (pipelining).
 const PIPELINED: usize = 256;
@@ -407,11 +407,17 @@ const fn body(framing: Framing) -> At {
 }
 
 fn end(time: Time, of: Answering, end: ExchangeEnd, teller: &mut Teller<'_>) {
-    teller.tell(time, Kind::Ended { exchange: of.id, end, status: Some(of.status), responded: true, known: of.known });
+    teller.tell(
+        time,
+        Kind::Ended { exchange: of.id, end, status: Some(of.status), phase: Phase::InBody, known: of.known },
+    );
 }
 
 fn end_waiting(time: Time, waiting: &Waiting, end: ExchangeEnd, teller: &mut Teller<'_>) {
-    teller.tell(time, Kind::Ended { exchange: waiting.exchange.id, end, status: None, responded: false, known: true });
+    teller.tell(
+        time,
+        Kind::Ended { exchange: waiting.exchange.id, end, status: None, phase: Phase::BeforeResponse, known: true },
+    );
 }
 
 /// A comma-separated list has a word.

@@ -47,6 +47,11 @@ impl<'m> Reassembly<'m> {
         }
     }
 
+    /// The receiver has bytes that were not seen.
+    pub(crate) fn lags(&self) -> bool {
+        self.overdue.is_some()
+    }
+
     /// The acknowledged offset without the one that a FIN takes: one byte more than was seen may be a FIN that was not captured.
     pub(super) fn acked_data(&self) -> u64 {
         let seen = self.held.end().unwrap_or(self.next).max(self.next);

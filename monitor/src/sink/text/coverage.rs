@@ -1,5 +1,7 @@
 //! What the capture showed and what it did not: never left out, for a zero counts only as far as was seen.
 
+use std::collections::BTreeMap;
+
 use super::page::{BAD, DIM, GOOD, PLAIN, Page, WARN, counted, grouped, moment, size, span};
 use super::sections::{joined, parts_row};
 use crate::model::Stats;
@@ -35,18 +37,21 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
         "responses",
         answers.map(|((protocol, class), &n)| (format!("{} over {}", words::class(*class), protocol.name()), n)),
     );
-    let errors: u64 = stats.origin_errors.values().sum();
-    if errors > 0 {
-        let by_status = joined(stats.origin_errors.iter().map(|(status, &n)| (format!("with {status}"), n)));
-        page.row(
-            "5xx",
-            BAD,
-            &format!(
-                "{by_status}: sent by the origin itself, no edge made {}",
-                if errors == 1 { "it" } else { "them" }
-            ),
+    let by_status =
+        |errors: &BTreeMap<u16, u64>| joined(errors.iter().map(|(status, &n)| (format!("with {status}"), n)));
+    let (own, unattributed) = (&stats.origin_errors, &stats.unattributed_errors);
+    if !own.is_empty() {
+        let text = format!("{}: sent by the server that was asked, nothing in view stands behind it", by_status(own));
+        page.row("5xx", BAD, &text);
+    }
+    if !unattributed.is_empty() {
+        let text = format!(
+            "{}: who made it cannot be told: the server may have asked another one, where it could not be seen",
+            by_status(unattributed)
         );
-    } else if stats.responses.values().any(|&n| n > 0) {
+        page.row("5xx", WARN, &text);
+    }
+    if own.is_empty() && unattributed.is_empty() && stats.responses.values().any(|&n| n > 0) {
         page.row(
             "5xx",
             GOOD,

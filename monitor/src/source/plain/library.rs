@@ -8,6 +8,7 @@ use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol, ReadCache, Segme
 use probe_abi::plain::{cookie, function};
 
 use super::site::{self, Site, Span};
+use crate::source::uprobes::Place;
 
 /// What a probe does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +24,8 @@ pub(super) enum Program {
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 4] = [Self::Call, Self::Done, Self::Life, Self::Name];
+    /// In the order in which they are attached to a file: a call must not be remembered whose end is not seen.
+    pub(super) const ALL: [Self; 4] = [Self::Done, Self::Call, Self::Life, Self::Name];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -35,20 +37,10 @@ impl Program {
     }
 }
 
-/// A place in a file that is to be probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) program: Program,
-    /// Offset in the file.
-    pub(super) offset: u64,
-    /// What the probe is told of it.
-    pub(super) cookie: u64,
-}
-
 /// What a file has to be probed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Library {
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<(Program, Place)>,
     /// Functions whose code is of no known form: what goes through them is not seen.
     pub(super) unknown: Vec<&'static str>,
 }
@@ -185,9 +177,9 @@ fn places(
     offset: &dyn Fn(u64) -> Option<u64>,
     wanted: &Wanted,
     span: Span,
-) -> Option<Vec<Place>> {
+) -> Option<Vec<(Program, Place)>> {
     let place = |program: Program, site: Site| {
-        Some(Place { program, offset: offset(site.address)?, cookie: cookie(wanted.function, site.depth) })
+        Some((program, Place { offset: offset(site.address)?, cookie: cookie(wanted.function, site.depth) }))
     };
     let entry = |program| Some(vec![place(program, site::entry(read, span, wanted.arguments)?)?]);
     match wanted.kind {
@@ -196,7 +188,6 @@ fn places(
         Kind::Around | Kind::Step => {}
     }
     let sites = site::sites(read, span, wanted.arguments)?;
-    // The exits come first: a call must not be remembered whose end is not seen.
     let exits = sites.exits.iter().map(|site| place(Program::Done, *site));
     exits.chain([place(Program::Call, sites.entry)]).collect()
 }
@@ -225,7 +216,7 @@ mod tests {
             };
             let found = of(&file, true);
             assert!(found.unknown.is_empty(), "{library}: {:?}", found.unknown);
-            let count = |program| found.places.iter().filter(|place| place.program == program).count();
+            let count = |program| found.places.iter().filter(|(of, _)| *of == program).count();
             assert!(count(Program::Call) >= 3 && count(Program::Done) >= 3 && count(Program::Life) >= 3, "{found:?}");
         }
     }

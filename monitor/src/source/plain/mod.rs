@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap as KernelMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::raw_trace_point::RawTracePointLinkId;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink};
 use aya::programs::{ProgramError, RawTracePoint};
 use probe_abi::plain::{
     CODES, CONNECTION, Config, ConnectionKey, Counters, LOCAL, PEER, PlainHeader, Resets, Standing, config, counter,
@@ -28,7 +27,8 @@ use super::clock::Clock;
 use super::live::{InterfaceHealth, LiveSource};
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
-use super::{BATCH_BYTES, BATCH_PACKETS, SourceError, uprobes};
+use super::uprobes::{self, Link, Place, Uprobes};
+use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
 use crate::model::{self, ErrorCode, KernelFrame, PacketBatch, Writer};
 use library::Program;
 use streams::{Boundary, Hopeless, Streams};
@@ -46,11 +46,20 @@ pub struct PlainOptions {
     pub kernel_only: bool,
     /// Name handshakes, where the library is OpenSSL 3: for a connection whose packets are seen as well.
     pub names: bool,
+    /// Set each probe by itself also where the kernel can set many at a time: as older kernels have it.
+    pub single: bool,
 }
 
 impl Default for PlainOptions {
     fn default() -> Self {
-        Self { whose: Whose::All, buffer: 16 << 20, connections: 32_768, kernel_only: false, names: false }
+        Self {
+            whose: Whose::All,
+            buffer: 16 << 20,
+            connections: 32_768,
+            kernel_only: false,
+            names: false,
+            single: false,
+        }
     }
 }
 
@@ -111,12 +120,21 @@ pub struct Probed {
     pub places: usize,
     /// Why some are not.
     pub problem: Option<String>,
-    _links: Vec<UProbeLink>,
+    links: Vec<Link>,
+}
+
+impl Probed {
+    /// Links that hold the probes: one for each program, where the kernel can set many probes at a time.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
 }
 
 /// The probes. Dropping them detaches.
 pub struct Plain {
     ebpf: Ebpf,
+    uprobes: Uprobes,
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, Counters>,
     resets: PerCpuArray<MapData, Resets>,
@@ -163,9 +181,7 @@ impl Plain {
         let all = options.whose == Whose::All;
         let words = words(all, options, buffer / 8);
         configure(&mut ebpf, words)?;
-        for program in Program::ALL {
-            uprobes::load(&mut ebpf, program.name())?;
-        }
+        let uprobes = Uprobes::load(&mut ebpf, &Program::ALL.map(Program::name), options.single)?;
         let program = syscalls(&mut ebpf)?;
         object::patiently(|| program.load()).map_err(|error| failed(format!("load {SYSCALLS}"), error))?;
         let taken = |error: MapError| failed("open the plaintext probes' maps", error);
@@ -181,6 +197,7 @@ impl Plain {
             all,
             names: options.names,
             ebpf,
+            uprobes,
             processes: Processes::new(options.whose.clone()),
             probed: HashMap::new(),
             left_out: 0,
@@ -367,7 +384,7 @@ impl Plain {
 
     /// Probes the files that came into use, and leaves those that went out of it.
     fn look(&mut self) -> Result<(), SourceError> {
-        let Self { ebpf, processes, probed, left_out, names, .. } = self;
+        let Self { ebpf, uprobes, processes, probed, left_out, names, .. } = self;
         processes.look(Instant::now(), &mut |news| match news {
             News::Used(used) => {
                 let library = library::of(&used.file, *names);
@@ -378,7 +395,7 @@ impl Plain {
                     *left_out += 1;
                     return;
                 }
-                probed.insert(used.id, attach(ebpf, &used, &library));
+                probed.insert(used.id, attach(ebpf, uprobes, &used, &library));
             }
             News::Unused(file) => {
                 probed.remove(&file);
@@ -477,26 +494,24 @@ fn publish(boundaries: &mut KernelMap<MapData, [u64; 4], u64>, boundary: &Bounda
     let _ = boundaries.insert(key.words(), boundary.offset, 0);
 }
 
-fn attach(ebpf: &mut Ebpf, used: &Used, library: &library::Library) -> Probed {
-    let mut places = 0;
-    let mut links = Vec::new();
-    let mut problem = (!library.unknown.is_empty())
+fn attach(ebpf: &mut Ebpf, uprobes: &Uprobes, used: &Used, library: &library::Library) -> Probed {
+    let problem = (!library.unknown.is_empty())
         .then(|| format!("{}: {} is not as it is known", used.path.display(), library.unknown.join(", ")));
-    for place in &library.places {
-        let point = UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(place.offset),
-            cookie: Some(place.cookie),
-        };
-        match uprobes::attach(ebpf, place.program.name(), used, point) {
-            Ok(link) => {
-                links.push(link);
-                // What names handshakes alone shows no plaintext.
-                places += usize::from(place.program != Program::Name);
-            }
-            Err(error) => problem = Some(error.to_string()),
+    let mut probed = Probed { path: used.path.clone(), places: 0, problem, links: Vec::new() };
+    for program in Program::ALL {
+        let its = library.places.iter().filter(|(of, _)| *of == program);
+        let places: Vec<Place> = its.map(|(_, place)| *place).collect();
+        let attached = uprobes.attach(ebpf, program.name(), used, &places);
+        // What names handshakes alone shows no plaintext.
+        if program != Program::Name {
+            probed.places += places.len() - attached.problems.len();
         }
+        if let Some(problem) = attached.problems.last() {
+            probed.problem = Some(problem.to_string());
+        }
+        probed.links.extend(attached.links);
     }
-    Probed { path: used.path.clone(), places, problem, _links: links }
+    probed
 }
 
 /// The program at system calls.

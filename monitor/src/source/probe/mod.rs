@@ -13,17 +13,17 @@ use std::time::Instant;
 
 use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink};
 use probe_abi::secret::{Counters, SecretRecord, counter, kind};
 use zeroize::Zeroize;
 
 pub use elf::Function;
 pub(in crate::source) use elf::functions;
 
+use super::SourceError;
 use super::live::ProbedSecret;
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Whose};
-use super::{SourceError, uprobes};
+use super::uprobes::{self, Attached, Place, Uprobes};
 
 /// How the probes are made.
 #[derive(Clone, Debug)]
@@ -68,12 +68,13 @@ pub struct Probed {
     pub function: Function,
     /// Why it is not.
     pub problem: Option<String>,
-    _link: Option<UProbeLink>,
+    _attached: Attached,
 }
 
 /// The probes. Dropping them detaches.
 pub struct Probe {
     ebpf: Ebpf,
+    uprobes: Uprobes,
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, Counters>,
     processes: Processes,
@@ -103,9 +104,7 @@ impl Probe {
     /// When the kernel refuses the programs.
     pub fn open(options: &ProbeOptions) -> Result<Self, SourceError> {
         let mut ebpf = object::open(Sizes { secret_ring: options.buffer, ..Sizes::default() })?;
-        for name in [Function::OpenSsl, Function::Go].map(program) {
-            uprobes::load(&mut ebpf, name)?;
-        }
+        let uprobes = Uprobes::load(&mut ebpf, &[Function::OpenSsl, Function::Go].map(program), false)?;
         let taken = |error: MapError| failed("open the probes' maps", error);
         let ring = RingBuf::try_from(ebpf.take_map("SECRET_RING").ok_or_else(|| lacks("SECRET_RING"))?);
         let counters = PerCpuArray::try_from(ebpf.take_map("SECRET_COUNTERS").ok_or_else(|| lacks("SECRET_COUNTERS"))?);
@@ -113,6 +112,7 @@ impl Probe {
             ring: ring.map_err(taken)?,
             counters: counters.map_err(taken)?,
             ebpf,
+            uprobes,
             processes: Processes::new(options.whose.clone()),
             probed: HashMap::new(),
             left_out: 0,
@@ -180,7 +180,7 @@ impl Probe {
 
     /// Probes the files that came into use, and leaves those that went out of it.
     fn look(&mut self) {
-        let Self { ebpf, processes, probed, left_out, .. } = self;
+        let Self { ebpf, uprobes, processes, probed, left_out, .. } = self;
         processes.look(Instant::now(), &mut |news| match news {
             News::Used(used) if probed.len() >= MAX_PROBED => {
                 *left_out += u64::from(!elf::functions(&used.file).is_empty())
@@ -189,12 +189,10 @@ impl Probe {
                 let places: Vec<Probed> = elf::functions(&used.file)
                     .into_iter()
                     .map(|(function, offset)| {
-                        let point = UProbeAttachLocation::AbsoluteOffset(offset);
-                        let (link, problem) = match uprobes::attach(ebpf, program(function), &used, point) {
-                            Ok(link) => (Some(link), None),
-                            Err(error) => (None, Some(error.to_string())),
-                        };
-                        Probed { path: used.path.clone(), function, problem, _link: link }
+                        let place = Place { offset, cookie: 0 };
+                        let attached = uprobes.attach(ebpf, program(function), &used, &[place]);
+                        let problem = attached.problems.first().map(ToString::to_string);
+                        Probed { path: used.path.clone(), function, problem, _attached: attached }
                     })
                     .collect();
                 if !places.is_empty() {

@@ -25,7 +25,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    fn of(metadata: &Metadata) -> Self {
+    pub(in crate::source) fn of(metadata: &Metadata) -> Self {
         Self {
             place: Place { device: metadata.dev(), number: metadata.ino() },
             size: metadata.size(),

@@ -367,7 +367,8 @@ mod tests {
         /// A program, under another name than the system's, so that nobody else runs its file.
         fn start(folder: &std::path::Path) -> Self {
             let program = folder.join("sleeper");
-            std::fs::copy("/bin/sleep", &program).unwrap();
+            // By another process: one that another test starts meanwhile would have the file open for writing.
+            assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
             Self(Command::new(program).arg("1000").stdin(Stdio::null()).spawn().unwrap())
         }
     }

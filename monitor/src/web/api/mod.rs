@@ -103,6 +103,7 @@ struct Cases {
     retries: Vec<Count>,
     reset_to_retry: Spans,
     origin_errors: Vec<Count>,
+    unattributed_errors: Vec<Count>,
     suspected: u64,
 }
 
@@ -181,6 +182,7 @@ impl Request {
                     retries: summary.retries,
                     reset_to_retry: summary.reset_to_retry,
                     origin_errors: summary.origin_errors,
+                    unattributed_errors: summary.unattributed_errors,
                     suspected: summary.suspected,
                 }),
             ),
