@@ -52,11 +52,15 @@ impl Voice {
 
     /// Notes how TCP ended it. The first counts: who answers a FIN with a RST did not end the connection. A RST behind the same side's
     /// FIN says more than the FIN.
-    pub(crate) fn ended(&mut self, how: CloseHow) {
+    ///
+    /// `true`: it is the first.
+    pub(crate) fn ended(&mut self, how: CloseHow) -> bool {
+        let first = self.ended.is_none();
         let more = matches!((self.ended, how), (Some(CloseHow::Fin(first)), CloseHow::Rst(then)) if first == then);
-        if self.ended.is_none() || more {
+        if first || more {
             self.ended = Some(how);
         }
+        first
     }
 
     /// How the connection ended: a fatal alert says more than the FIN or RST that follows it, and these more than silence.

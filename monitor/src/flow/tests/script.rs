@@ -133,6 +133,7 @@ pub(super) fn short(event: &Event) -> String {
         Kind::Lit => "lit".to_owned(),
         Kind::Ends(ends) => format!("ends {}>{}", end(ends.client), end(ends.server)),
         Kind::Named(name) => format!("named {name:?}"),
+        Kind::Ending(how) => format!("ending {how:?}"),
         Kind::Process(process) => format!("process {} {}", process.pid, process.command),
     }
 }
