@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use h2watch::limits::Limits;
-use h2watch::model::{HandshakeName, PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+use h2watch::model::{HandshakeName, PacketBatch, PlainEnd, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
 use h2watch_tests::traffic::frame;
 
 use crate::input::Input;
@@ -34,7 +34,10 @@ enum Item {
 fn read(input: &mut Input<'_>, by: Writer) -> Item {
     let end = |port| SocketAddr::from(([192, 0, 2, 1], port));
     match input.byte() % 13 {
-        0 => Item::What(PlainWhat::Closed),
+        0 => {
+            let ends = [PlainEnd::Freed, PlainEnd::ProcessEnded, PlainEnd::Evicted];
+            Item::What(PlainWhat::Closed(ends[usize::from(input.byte()) % ends.len()]))
+        }
         1 => Item::What(PlainWhat::Ends { local: end(input.u16()), peer: end(input.u16()) }),
         2 => {
             let flags = input.byte();

@@ -2,6 +2,8 @@
 
 #[path = "ebpf/client.rs"]
 mod client;
+#[path = "ebpf/ends.rs"]
+mod ends;
 #[path = "ebpf/handshakes.rs"]
 mod handshakes;
 #[path = "ebpf/keylog.rs"]
@@ -18,6 +20,8 @@ mod programs;
 mod safety;
 #[path = "ebpf/servers.rs"]
 mod servers;
+#[path = "ebpf/snap.rs"]
+mod snap;
 #[path = "ebpf/tap.rs"]
 mod tap;
 #[path = "ebpf/watch.rs"]

@@ -94,6 +94,11 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
 fn sources(options: &mut Options) -> Result<Box<dyn LiveSource>, String> {
     let packets = options.capture.source != PacketSource::Off;
     let packets = packets.then(|| auto::packets(&mut options.capture, &mut complain)).transpose()?;
+    // The tap has done so itself.
+    #[cfg(feature = "ebpf")]
+    if options.capture.source != PacketSource::Tap {
+        crate::source::tap::remove_leftovers();
+    }
     let plaintext = options.plaintext.as_ref().map(|options| open_plaintext(options, packets.is_some())).transpose()?;
     match (packets, plaintext) {
         (Some(packets), Some(plaintext)) => Ok(Box::new(Beside::new(packets, plaintext))),

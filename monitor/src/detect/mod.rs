@@ -247,7 +247,7 @@ impl Core {
             Kind::Progress { bytes, unread } => self.carried(connection, bytes, unread),
             Kind::Anomaly { by, what } => self.anomaly(at, connection, by, what, out),
             // An alert that ends requests is in their `Ended`; the others are handled before.
-            Kind::Alert { .. } | Kind::Named(_) | Kind::Opened { .. } | Kind::Closed { .. } => {}
+            Kind::Alert { .. } | Kind::Named(_) | Kind::Ending(_) | Kind::Opened { .. } | Kind::Closed { .. } => {}
         }
     }
 }

@@ -290,6 +290,7 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
                 CloseHow::Freed if failed.is_some() => (Side::Server, "freed"),
                 CloseHow::Fin(by) => (by, "fin"),
                 CloseHow::Rst(by) => (by, "rst"),
+                CloseHow::ProcessEnded(by) => (by, "process_ended"),
                 CloseHow::Alert(by, description) if by == Side::Client && !FAREWELLS.contains(&description) => {
                     (Side::Server, "alert")
                 }

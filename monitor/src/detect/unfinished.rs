@@ -15,7 +15,9 @@ impl Core {
             ExchangeEnd::Reset(_) => Unfinished::Abandoned,
             ExchangeEnd::Closed { how, .. } => match how {
                 CloseHow::InputEnded => Unfinished::InFlight,
-                CloseHow::Fin(_) | CloseHow::Rst(_) | CloseHow::Alert(..) => Unfinished::Abandoned,
+                CloseHow::Fin(_) | CloseHow::Rst(_) | CloseHow::Alert(..) | CloseHow::ProcessEnded(_) => {
+                    Unfinished::Abandoned
+                }
                 CloseHow::Reused | CloseHow::Idle | CloseHow::Freed | CloseHow::Evicted => Unfinished::Unseen,
             },
         };

@@ -310,6 +310,11 @@ impl<'m> Engine<'m> {
 
     fn decide(&mut self, now: Option<Time>, listener: &mut dyn Listener) {
         if let Some(now) = now {
+            let Self { once, detector, findings, .. } = self;
+            once.advance(now, &mut |event| {
+                listener.event(&event);
+                detector.event(event, findings);
+            });
             self.detector.advance(now, &mut self.findings);
         }
         for finding in self.findings.drain(..) {
@@ -358,6 +363,11 @@ impl<'m> Engine<'m> {
             events.into_iter().for_each(|event| self.hear(event, listener));
             self.decide(now, listener);
         }
+        let Self { once, detector, findings, .. } = self;
+        once.finish(&mut |event| {
+            listener.event(&event);
+            detector.event(event, findings);
+        });
         self.detector.finish(now, &mut self.findings);
         self.decide(None, listener);
     }

@@ -4,9 +4,13 @@
 //! addresses tell, or the name of its handshake; what it says is told of the connection that the packets opened. All other plaintext is
 //! passed over: its packets can be read; or nobody can say whose it is, as neither is known. Whichever was taken first stays: what a late
 //! key shows of the packets is then passed over.
+//!
+//! How a connection ended is what its packets say: a process lets go of it mostly before they do. So the last words of its plaintext wait
+//! for the first FIN or RST, for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -20,6 +24,9 @@ const HELD: usize = 256;
 
 /// Events of all connections that wait.
 const HELD_TOTAL: usize = 1 << 16;
+
+/// How long the last words of plaintext wait for the end of the packets. A process closes its socket about when it lets go of the connection.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 type Map<K, V> = HashMap<K, V, FixedState>;
 
@@ -48,6 +55,9 @@ pub(super) struct Once {
     uses: BTreeMap<PlaintextUse, u64>,
     /// Events that wait.
     held: usize,
+    /// Connections whose last words wait, and until when.
+    leaving: VecDeque<(Time, ConnectionId)>,
+    now: Time,
 }
 
 /// A connection of packets.
@@ -55,6 +65,8 @@ pub(super) struct Once {
 struct Packets {
     marks: Marks,
     sight: Sight,
+    /// How TCP ends it, where that was seen before its last word.
+    ending: Option<CloseHow>,
     /// Its plaintext waits to be heard, or is heard instead.
     plain: Option<ConnectionId>,
 }
@@ -69,6 +81,8 @@ enum Sight {
     Dark,
     /// Its plaintext is heard instead.
     Replaced,
+    /// Its plaintext has come to its last words: they wait until the packets end, too.
+    Leaving(Vec<Event>),
     /// It has ended so, and its plaintext is still heard: its last word waits.
     Ended(Event),
     /// Its plaintext has said its last word.
@@ -107,7 +121,7 @@ impl Once {
             if opened.is_some_and(|(_, plaintext)| plaintext) {
                 self.count(PlaintextUse::Own);
             }
-            if !matches!(event.kind, Kind::Named(_)) {
+            if !matches!(event.kind, Kind::Named(_) | Kind::Ending(_)) {
                 tell(event);
             }
             return;
@@ -134,7 +148,8 @@ impl Once {
             self.by_mark.insert(ends, event.connection);
             plain = self.awaited.remove(&ends);
         }
-        self.packets.insert(event.connection, Packets { marks: [ends, None], sight: Sight::Unsettled, plain });
+        self.packets
+            .insert(event.connection, Packets { marks: [ends, None], sight: Sight::Unsettled, ending: None, plain });
         tell(event);
     }
 
@@ -163,14 +178,22 @@ impl Once {
             return self.named(id, *name, tell);
         }
         let Some(packets) = self.packets.get_mut(&id) else { return tell(event) };
+        if let Kind::Ending(how) = event.kind {
+            packets.ending = Some(how);
+            if let Sight::Leaving(_) = packets.sight {
+                let sight = std::mem::replace(&mut packets.sight, Sight::Replaced);
+                self.tell_last(id, sight, tell);
+            }
+            return;
+        }
         let closed = matches!(event.kind, Kind::Closed { .. });
         match &packets.sight {
             Sight::Over => {}
-            Sight::Replaced | Sight::Ended(_) if closed => {
-                packets.sight = Sight::Ended(event);
-                return;
+            Sight::Replaced | Sight::Leaving(_) | Sight::Ended(_) if closed => {
+                let sight = std::mem::replace(&mut packets.sight, Sight::Ended(event));
+                return self.tell_last(id, sight, tell);
             }
-            Sight::Replaced | Sight::Ended(_) => {
+            Sight::Replaced | Sight::Leaving(_) | Sight::Ended(_) => {
                 if matches!(event.kind, Kind::Hello(_) | Kind::Secured(_) | Kind::Alert { .. } | Kind::Process(_)) {
                     tell(event);
                 }
@@ -334,25 +357,85 @@ impl Once {
                 tell(Event { time: first, connection: there, kind: Kind::Lit });
                 held.into_iter().for_each(|event| self.tell_for(there, event, tell));
             }
-            Sight::Readable | Sight::Replaced | Sight::Ended(_) | Sight::Over => {
+            Sight::Readable | Sight::Replaced | Sight::Leaving(_) | Sight::Ended(_) | Sight::Over => {
                 self.pass_over(id, PlaintextUse::Left);
             }
         }
     }
 
-    /// Tells an event of plaintext as one of the connection of packets that it stands for.
-    fn tell_for(&mut self, id: ConnectionId, mut event: Event, tell: &mut dyn FnMut(Event)) {
-        let ended = match self.packets.get(&id).map(|packets| &packets.sight) {
-            Some(Sight::Ended(Event { kind: Kind::Closed { how, .. }, .. })) => Some(*how),
-            _ => None,
+    /// Goes on to this time: what has waited long enough is told.
+    pub(super) fn advance(&mut self, now: Time, tell: &mut dyn FnMut(Event)) {
+        self.now = self.now.max(now);
+        while let Some(&(until, id)) = self.leaving.front()
+            && (until <= self.now || self.held >= HELD_TOTAL || self.leaving.len() >= HELD_TOTAL)
+        {
+            self.leaving.pop_front();
+            self.let_go(id, tell);
+        }
+    }
+
+    /// Tells what still waits for packets that do not come any more.
+    pub(super) fn finish(&mut self, tell: &mut dyn FnMut(Event)) {
+        for (_, id) in std::mem::take(&mut self.leaving) {
+            self.let_go(id, tell);
+        }
+    }
+
+    /// Tells the last words of a connection as its plaintext has them.
+    fn let_go(&mut self, id: ConnectionId, tell: &mut dyn FnMut(Event)) {
+        let Some(packets) = self.packets.get_mut(&id) else { return };
+        if let Sight::Leaving(_) = packets.sight {
+            let sight = std::mem::replace(&mut packets.sight, Sight::Over);
+            self.tell_last(id, sight, tell);
+        }
+    }
+
+    /// Tells the last words that waited.
+    fn tell_last(&mut self, id: ConnectionId, sight: Sight, tell: &mut dyn FnMut(Event)) {
+        if let Sight::Leaving(words) = sight {
+            self.held -= words.len();
+            words.into_iter().for_each(|word| self.tell_for(id, word, tell));
+        }
+    }
+
+    /// Lets an event of plaintext wait if it is among its last words, and its packets have not ended. `None`: it waits.
+    fn wait_for_end(&mut self, id: ConnectionId, event: Event) -> Option<Event> {
+        let Some(packets) = self.packets.get_mut(&id) else { return Some(event) };
+        let until = self.now.max(event.time).plus(PATIENCE);
+        let last = match &event.kind {
+            Kind::Closed { .. } => true,
+            Kind::Ended { end: ExchangeEnd::Closed { how, .. }, .. } => is_own(*how),
+            _ => false,
         };
+        match &mut packets.sight {
+            Sight::Leaving(words) => words.push(event),
+            Sight::Replaced if last && packets.ending.is_none() => {
+                packets.sight = Sight::Leaving(vec![event]);
+                self.leaving.push_back((until, id));
+            }
+            _ => return Some(event),
+        }
+        self.held += 1;
+        None
+    }
+
+    /// Tells an event of plaintext as one of the connection of packets that it stands for.
+    fn tell_for(&mut self, id: ConnectionId, event: Event, tell: &mut dyn FnMut(Event)) {
+        let Some(mut event) = self.wait_for_end(id, event) else { return };
+        let packets = self.packets.get(&id);
+        let (over, ended) = match packets.map(|packets| &packets.sight) {
+            Some(Sight::Ended(Event { kind: Kind::Closed { how, .. }, .. })) => (true, Some(*how)),
+            _ => (false, packets.and_then(|packets| packets.ending)),
+        };
+        let ended = ended.filter(|ended| is_told(*ended));
         match &mut event.kind {
             Kind::Opened { .. } | Kind::Ends(_) | Kind::Named(_) => return,
-            // The packets may have shown how it ended.
-            Kind::Ended { end: ExchangeEnd::Closed { how: how @ CloseHow::Freed, .. }, .. } => {
+            // Whoever ended it was seen, or nobody knows more than the process.
+            Kind::Ended { end: ExchangeEnd::Closed { how, .. }, .. } if is_own(*how) => {
                 *how = ended.unwrap_or(*how);
             }
-            Kind::Closed { unread, .. } => {
+            Kind::Closed { how, unread, .. } => {
+                *how = ended.unwrap_or(*how);
                 let unread = *unread;
                 let Some(packets) = self.packets.get_mut(&id) else { return };
                 let sight = std::mem::replace(&mut packets.sight, Sight::Over);
@@ -364,7 +447,6 @@ impl Once {
                 if let Kind::Closed { unread: of_packets, bytes, .. } = &mut last.kind {
                     *of_packets = unread.min(*bytes);
                 }
-                let over = ended.is_some();
                 tell(last);
                 if over {
                     self.forget_packets(id);
@@ -375,6 +457,16 @@ impl Once {
         }
         tell(Event { connection: id, ..event });
     }
+}
+
+/// The process knows only that it has let go of the connection, or was made to.
+const fn is_own(how: CloseHow) -> bool {
+    matches!(how, CloseHow::Freed | CloseHow::ProcessEnded(_))
+}
+
+/// Packets have shown how it ended.
+const fn is_told(how: CloseHow) -> bool {
+    matches!(how, CloseHow::Fin(_) | CloseHow::Rst(_) | CloseHow::Alert(..))
 }
 
 /// These events are all of a connection.

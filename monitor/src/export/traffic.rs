@@ -6,7 +6,7 @@ use crate::model::{PlaintextUse, Stats};
 use crate::sink::words::{self, SIDES};
 
 const VERSIONS: [&str; 3] = ["1.2", "1.3", "other"];
-const CLOSES: [&str; 8] = ["alert", "evicted", "fin", "freed", "idle", "input_ended", "reused", "rst"];
+const CLOSES: [&str; 9] = ["alert", "evicted", "fin", "freed", "idle", "input_ended", "process_ended", "reused", "rst"];
 
 pub(super) fn families(stats: &Stats, out: &mut Vec<Family>) {
     messages(stats, out);

@@ -183,7 +183,7 @@ impl<'m> Connection<'m> {
 
     fn look_for_the_end(&mut self, time: Time, env: &mut Env<'_>) -> Life {
         if let Some(low) = self.first_fin {
-            self.upper.ended(time, CloseHow::Fin(self.upper.side(low)));
+            self.upper.ended(time, CloseHow::Fin(self.upper.side(low)), env);
         }
         let server_is_low = self.upper.side(true) == Side::Server;
         let server = if server_is_low { &self.low } else { &self.high };
@@ -201,7 +201,7 @@ impl<'m> Connection<'m> {
             return Life::Open;
         }
         let by = self.upper.side(segment.from_low);
-        self.upper.ended(segment.time, CloseHow::Rst(by));
+        self.upper.ended(segment.time, CloseHow::Rst(by), env);
         Life::Ended
     }
 

@@ -365,8 +365,10 @@ impl<'m> Upper<'m> {
     }
 
     /// TCP has ended it so.
-    pub(crate) fn ended(&mut self, time: Time, how: CloseHow) {
-        self.voice.ended(time, how);
+    pub(crate) fn ended(&mut self, time: Time, how: CloseHow, env: &mut Env<'_>) {
+        if self.voice.ended(time, how) && self.opened && self.waits(env.keys) {
+            teller(&mut self.voice, env.out, env.limits).tell(time, Kind::Ending(how));
+        }
     }
 
     /// The server has ended its direction, and all of it was seen: nothing more can be answered.

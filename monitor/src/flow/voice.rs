@@ -66,11 +66,15 @@ impl Voice {
 
     /// Notes how TCP ended it. The first counts: who answers a FIN with a RST did not end the connection. A RST behind the same side's
     /// FIN says more than the FIN.
-    pub(crate) fn ended(&mut self, time: Time, how: CloseHow) {
+    ///
+    /// `true`: it is the first.
+    pub(crate) fn ended(&mut self, time: Time, how: CloseHow) -> bool {
+        let first = self.ended.is_none();
         let more = matches!((self.ended, how), (Some((CloseHow::Fin(first), _)), CloseHow::Rst(then)) if first == then);
-        if self.ended.is_none() || more {
+        if first || more {
             self.ended = Some((how, time));
         }
+        first
     }
 
     /// When the client left what was not answered by then, where it ended the connection, which is closed at `time`.

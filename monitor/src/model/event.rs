@@ -33,6 +33,8 @@ pub enum Kind {
     Ends(Box<Endpoints>),
     /// What names its handshake, in packets or in plaintext: for whoever finds out that two are one connection.
     Named(Box<HandshakeName>),
+    /// How TCP ends a connection that cannot be read, ahead of its last word, which may wait for a key: for whoever else can read it.
+    Ending(CloseHow),
     /// The process at one of its ends: any time while it is open.
     Process(Arc<Process>),
     /// A ClientHello.
@@ -214,6 +216,8 @@ pub enum CloseHow {
     Idle,
     /// The process let it go. Which end closed it cannot be seen from there.
     Freed,
+    /// The process at this side ended, and its connections with it.
+    ProcessEnded(Side),
     /// The flow table was full.
     Evicted,
     /// The input ended: requests were still in flight.

@@ -32,7 +32,7 @@ pub use packet::{
     Bytes, FlowKey, Interest, Packet, PacketBatch, PacketCounts, PlainItem, Segment, SegmentBatch, TcpFlags, hull,
     link_supported,
 };
-pub use plaintext::{HandshakeName, PlainId, PlainWhat, Plaintext, Writer};
+pub use plaintext::{HandshakeName, PlainEnd, PlainId, PlainWhat, Plaintext, Writer};
 pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};

@@ -85,6 +85,17 @@ pub enum PlainWhat {
         /// How many, where it is known.
         bytes: Option<u64>,
     },
+    /// It is over.
+    Closed(PlainEnd),
+}
+
+/// How a connection ended for the probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainEnd {
     /// The library freed it or began another connection in its place.
-    Closed,
+    Freed,
+    /// The process ended without having done so: it was killed, or crashed.
+    ProcessEnded,
+    /// There were too many.
+    Evicted,
 }

@@ -244,6 +244,7 @@ impl CloseHow {
             Self::Reused => "reused",
             Self::Idle => "idle",
             Self::Freed => "freed",
+            Self::ProcessEnded(_) => "process_ended",
             Self::Evicted => "evicted",
             Self::InputEnded => "input_ended",
         }

@@ -93,45 +93,60 @@ pub(crate) fn serve(server: &str, place: &Path, port: u16) -> Server {
     assert!(shell(certificate, place, port).status().unwrap().success());
     let log = fs::File::create(place.join("server.log")).unwrap();
     let server = Server::start(shell(server, place, port).stdout(log.try_clone().unwrap()).stderr(log));
+    listens(port, &place.join("server.log"));
+    server
+}
+
+/// Waits until a server listens.
+fn listens(port: u16, log: &Path) {
     let listens = (0..2_400).any(|_| {
         thread::sleep(Duration::from_millis(50));
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
     });
-    assert!(listens, "{}", fs::read_to_string(place.join("server.log")).unwrap_or_default());
-    server
+    assert!(listens, "{}", fs::read_to_string(log).unwrap_or_default());
+}
+
+/// A .NET program of the lab. Prints that it is not there.
+fn lab_program(variable: &str, path: &str) -> Option<PathBuf> {
+    let shared = captures::shared().map(|shared| shared.join("../origins").join(path));
+    let program = std::env::var_os(variable).map(PathBuf::from).or(shared).filter(|path| path.exists());
+    if program.is_none() {
+        println!("skipped: no {path}");
+    }
+    program
 }
 
 /// The Kestrel of the lab. Prints that it is not there.
 pub(crate) fn kestrel() -> Option<PathBuf> {
-    let shared = captures::shared().map(|shared| shared.join("../origins/kestrel/kestrel-origin"));
-    let origin = std::env::var_os("KESTREL_ORIGIN").map(PathBuf::from).or(shared).filter(|path| path.exists());
-    if origin.is_none() {
-        println!("skipped: no kestrel-origin");
-    }
-    origin
+    lab_program("KESTREL_ORIGIN", "kestrel/kestrel-origin")
 }
 
 /// Runs a server (a script that ends in `exec`) and a client beside the tap and the probes of the server alone.
 pub(crate) fn catch(server: &str, client: &str) -> Caught {
     let folder = tempfile::tempdir().unwrap();
-    let place = folder.path();
     let port = free_port();
-    let server = serve(server, place, port);
+    let server = serve(server, folder.path(), port);
+    // The client alone writes a key log: the reference.
+    let keys = folder.path().join("reference.keys");
+    catch_of(&server, folder, port, |place| {
+        let mut client = shell(client, place, port);
+        client.env("SSLKEYLOGFILE", keys);
+        client
+    })
+}
+
+/// Runs a client beside the tap, on a port, and the probes of one program.
+fn catch_of(probed: &Server, folder: tempfile::TempDir, port: u16, client: impl FnOnce(&Path) -> Command) -> Caught {
+    let place = folder.path();
     let filter = Filter { ports: vec![port], addresses: Vec::new() };
     let mut tap = Tap::open(&TapOptions { interfaces: vec!["lo".into()], filter, ..TapOptions::default() }).unwrap();
-    let whose = Whose::Targets(vec![Target::Pid(server.0.id())]);
+    let whose = Whose::Targets(vec![Target::Pid(probed.id())]);
     let mut probe = Probe::open(&ProbeOptions { whose, ..ProbeOptions::default() }).unwrap();
     assert!(probe.probed().next().is_some(), "the server's library was found");
     for probed in probe.probed() {
         assert_eq!(probed.problem, None, "{probed:?}");
     }
-    // The client alone writes a key log: the reference.
-    let mut client = shell(client, place, port)
-        .env("SSLKEYLOGFILE", place.join("reference.keys"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut client = client(place).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let (mut capture, mut keys, mut lines) = (pcap_header(), Vec::new(), 0);
     let mut batch = PacketBatch::default();
     let mut last = Instant::now();
@@ -270,6 +285,33 @@ fn kestrel_resets_are_the_same() {
         let events = caught.agrees();
         assert!(events.contains("HTTP_1_1_REQUIRED"), "{events}");
     }
+}
+
+#[test]
+fn yarp_before_kestrel() {
+    if !have("yarp_before_kestrel", &["curl", "openssl"]) {
+        return;
+    }
+    let Some(origin) = kestrel() else { return };
+    let Some(edge) = lab_program("YARP_EDGE", "yarp/yarp-edge") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port, edge_port) = (folder.path(), free_port(), free_port());
+    // The origin writes the reference; the edge is its client, and is probed.
+    let server = format!(
+        "SSLKEYLOGFILE=$PWD/reference.keys exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem",
+        origin.display()
+    );
+    let _origin = serve(&server, place, port);
+    let run = format!("exec {} --listen 127.0.0.1:{edge_port} --origin https://127.0.0.1:$PORT/", edge.display());
+    let log = fs::File::create(place.join("edge.log")).unwrap();
+    let edge = Server::start(shell(&run, place, port).stdout(log.try_clone().unwrap()).stderr(log));
+    listens(edge_port, &place.join("edge.log"));
+    let paths = format!(
+        "for path in / /h1only/x /big/300000 /; do curl -s --max-time 20 http://127.0.0.1:{edge_port}$path; done"
+    );
+    let caught = catch_of(&edge, folder, port, |place| shell(&paths, place, port));
+    assert!(caught.agrees().contains("HTTP_1_1_REQUIRED"));
+    assert!(caught.handshakes() > 0);
 }
 
 #[test]

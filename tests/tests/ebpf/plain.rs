@@ -79,7 +79,7 @@ impl Taken {
                 }
                 PlainWhat::Skipped { by, bytes } => seen.skipped[at(by)] += bytes,
                 PlainWhat::Lost { by, bytes } => seen.lost[at(by)] += bytes.unwrap_or(0),
-                PlainWhat::Closed => seen.closed = true,
+                PlainWhat::Closed(_) => seen.closed = true,
             }
         }
     }

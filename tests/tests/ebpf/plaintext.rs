@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
-use super::servers::NODE;
+use super::servers::{self, NGHTTPD, NODE};
 
 /// Asks until there is an answer, for thirty seconds.
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     (0..600).find_map(|_| {
         thread::sleep(Duration::from_millis(50));
         ask()
@@ -25,14 +25,14 @@ fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 /// A live run, what it says and its events.
-struct Watch {
+pub(crate) struct Watch {
     server: Server,
     found: PathBuf,
     said: PathBuf,
 }
 
 impl Watch {
-    fn start(place: &Path, settings: &[&str]) -> Self {
+    pub(crate) fn start(place: &Path, settings: &[&str]) -> Self {
         let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
         let mut command = program::command();
         command.args(["watch", "--listen", "127.0.0.1:0", "--format", "none"]).args(settings);
@@ -48,12 +48,12 @@ impl Watch {
         fs::read_to_string(&self.said).unwrap_or_default()
     }
 
-    fn of(&self, event: &str) -> Vec<Value> {
+    pub(crate) fn of(&self, event: &str) -> Vec<Value> {
         events(&self.found).into_iter().filter(|one| one["event"] == event).collect()
     }
 
     /// What it would tell Prometheus.
-    fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let printed = self.printed();
         let address = printed.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let answer =
@@ -62,13 +62,13 @@ impl Watch {
     }
 
     /// Waits for so many of an event.
-    fn wait_for(&self, event: &str, count: usize) {
+    pub(crate) fn wait_for(&self, event: &str, count: usize) {
         let there = until(|| (self.of(event).len() >= count).then_some(()));
         assert!(there.is_some(), "{count} of {event}\n{}\n{:#?}", self.printed(), events(&self.found));
     }
 
     /// Stops it. Gives its summary.
-    fn stop(&mut self) -> Value {
+    pub(crate) fn stop(&mut self) -> Value {
         stop(&mut self.server, Signal::TERM);
         self.of("summary").pop().unwrap_or_else(|| panic!("no summary\n{}", self.printed()))
     }
@@ -79,18 +79,16 @@ fn stop(server: &mut Server, signal: Signal) {
     assert_eq!(server.wait(), Some(0));
 }
 
-fn origin(origin: &Path, place: &Path, port: u16) -> Server {
-    let command = format!(
-        "SSLKEYLOGFILE=$PWD/keys.log exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem",
-        origin.display()
-    );
-    serve(&command, place, port)
+fn kestrel_command(origin: &Path) -> String {
+    format!("exec {} --address 127.0.0.1 --base-port $(($PORT-3)) --cert cert.pem --key key.pem", origin.display())
 }
 
+/// Asks with curl, which writes the key log of a [`Reference`].
 fn ask(place: &Path, port: u16, paths: &[&str]) {
     let urls: Vec<String> = paths.iter().map(|path| format!("-o /dev/null https://localhost:$PORT{path}")).collect();
+    let mut curl = shell(&format!("{CURL} {}", urls.join(" ")), place, port);
     // Some are refused: what curl thinks of that is its own affair.
-    let _ = shell(&format!("{CURL} {}", urls.join(" ")), place, port).output().unwrap();
+    let _ = curl.env("SSLKEYLOGFILE", place.join("keys.log")).output().unwrap();
 }
 
 /// An event without these fields. What a client sends crosses what the process writes: which of them was first, and so the phase of a
@@ -129,7 +127,10 @@ fn cases(events: &[Value]) -> Vec<Value> {
     events.iter().filter(|one| one["event"] == "case").cloned().collect()
 }
 
-/// A capture of a server's port, for a replay with the key log that the server writes.
+/// What a comparison with packets and keys takes.
+const TOOLS: &[&str] = &["curl", "openssl", "tcpdump"];
+
+/// A capture of a server's port, for a replay with the key log of those who asked.
 struct Reference<'p> {
     capture: Server,
     place: &'p Path,
@@ -138,7 +139,8 @@ struct Reference<'p> {
 
 impl<'p> Reference<'p> {
     fn start(place: &'p Path, port: u16) -> Self {
-        let capture = "exec tcpdump -Z root -i lo -U -w seen.pcap tcp port $PORT or udp port $PORT 2>tcpdump.log";
+        let capture =
+            "exec tcpdump -Z root -B 65536 -i lo -U -w seen.pcap tcp port $PORT or udp port $PORT 2>tcpdump.log";
         let capture = Server::start(shell(capture, place, port).stdout(Stdio::null()));
         let listens = || fs::read_to_string(place.join("tcpdump.log")).unwrap_or_default().contains("listening on");
         assert!(until(|| listens().then_some(())).is_some());
@@ -159,6 +161,8 @@ impl<'p> Reference<'p> {
     fn events(mut self) -> Vec<Value> {
         self.catch_up();
         stop(&mut self.capture, Signal::INT);
+        let said = fs::read_to_string(self.place.join("tcpdump.log")).unwrap();
+        assert!(said.contains("\n0 packets dropped by kernel"), "{said}");
         let replayed = self.place.join("replayed.jsonl");
         let mut replay = program::command();
         replay.args(["replay", "--format", "none", "--no-progress", "--keylog"]).arg(self.place.join("keys.log"));
@@ -168,43 +172,107 @@ impl<'p> Reference<'p> {
     }
 }
 
-#[test]
-fn kestrels_plaintext_says_what_packets_and_keys_say() {
-    if !have("kestrels_plaintext_says_what_packets_and_keys_say", &["curl", "openssl", "tcpdump"]) || !super::may_load()
-    {
-        return;
-    }
-    let Some(binary) = kestrel() else { return };
+/// Has curl ask a server (a script that ends in `exec`), and holds what its plaintext says against what packets and keys say. `refused`: the
+/// error that it resets a request with. Gives the plaintext's cases.
+fn says_what_packets_and_keys_say(server: &str, asked: &[&[&str]], refused: Option<&str>) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
-    let server = origin(&binary, place, port);
+    let server = serve(server, place, port);
     let reference = Reference::start(place, port);
     let mut watch = Watch::start(place, &["--source", "plaintext", "--pid", &server.id().to_string()]);
-    for paths in [&["/big/300000", "/"][..], &["/h1only/x"], &["/reset/2"], &["/", "/late/13"], &["/big/1000000"]] {
-        ask(place, port, paths);
-    }
+    asked.iter().for_each(|paths| ask(place, port, paths));
     let packets = reference.events();
     let wanted = cases(&packets);
     watch.wait_for("case", wanted.len());
     let summary = watch.stop();
     let told = events(&watch.found);
     let found: Vec<Value> = resets(&told).map(bare).collect();
-    assert!(found.iter().any(|reset| reset["error_name"] == "HTTP_1_1_REQUIRED"), "{found:#?}");
     assert_eq!(found, resets(&packets).map(bare).collect::<Vec<_>>());
+    if let Some(error) = refused {
+        assert!(found.iter().any(|reset| reset["error_name"] == error && reset["sender"] == "server"), "{found:#?}");
+    }
     let seen = packets.last().unwrap();
     for field in ["requests", "responses", "origin_errors", "streams"] {
         assert_eq!(summary[field], seen[field], "{field}");
     }
     assert_eq!(summary["connections"]["protocols"], seen["connections"]["protocols"]);
-    // The same cases; Kestrel hands OpenSSL memory instead of sockets, so that nobody can say who asked again.
-    let request = |case: &Value| (case["request"].clone(), case["kind"].clone(), case["attempts"].clone());
+    let all: u64 = summary["requests"].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).sum();
+    // More, where curl asks again by HTTP/1.1.
+    assert!(all as usize >= asked.iter().copied().map(<[_]>::len).sum::<usize>(), "every request: {summary:#}");
+    // The same cases; where the server's library works in memory, nobody can say who asked again.
+    let request = |case: &Value| (case["request"].clone(), case["kind"].clone());
     let told = cases(&told);
     assert_eq!(told.iter().map(request).collect::<Vec<_>>(), wanted.iter().map(request).collect::<Vec<_>>());
-    for case in told {
+    for (case, wanted) in told.iter().zip(&wanted).filter(|(case, _)| case["client"].is_string()) {
+        assert_eq!(case["attempts"], wanted["attempts"], "{case:#}");
+    }
+    for case in &told {
+        assert!(case["process"]["command"].is_string(), "{case:#}");
+    }
+    told
+}
+
+#[test]
+fn kestrels_plaintext_says_what_packets_and_keys_say() {
+    if !have("kestrels_plaintext_says_what_packets_and_keys_say", TOOLS) {
+        return;
+    }
+    let Some(binary) = kestrel() else { return };
+    let asked: [&[&str]; 5] =
+        [&["/big/300000", "/"], &["/h1only/x"], &["/reset/2"], &["/", "/late/13"], &["/big/1000000"]];
+    // Kestrel hands OpenSSL memory instead of sockets.
+    for case in says_what_packets_and_keys_say(&kestrel_command(&binary), &asked, Some("HTTP_1_1_REQUIRED")) {
         assert_eq!((&case["outcome"], &case["why"]), (&"unknown".into(), &"client_unknown".into()), "{case:#}");
-        assert_eq!(case["process"]["pid"], server.id(), "{case:#}");
+        assert_eq!(case["process"]["command"], "kestrel-origin", "{case:#}");
         assert_eq!(case.get("client"), None, "{case:#}");
     }
+}
+
+/// The same for a server that is installed or not.
+fn another(test: &str, tool: &str, server: &str, asked: &[&[&str]], refused: Option<&str>) {
+    if have(test, &[TOOLS, &[tool]].concat()) {
+        says_what_packets_and_keys_say(server, asked, refused);
+    }
+}
+
+#[test]
+fn nghttpds_plaintext_says_what_packets_and_keys_say() {
+    // It refuses nothing.
+    let asked: [&[&str]; 3] = [&["/index.html", "/missing"], &["/big", "/index.html"], &["/missing"]];
+    let server = format!("head -c 1000000 /dev/urandom > big && {NGHTTPD}");
+    another("nghttpds_plaintext_says_what_packets_and_keys_say", "nghttpd", &server, &asked, None);
+}
+
+#[test]
+fn apaches_plaintext_says_what_packets_and_keys_say() {
+    let asked: [&[&str]; 3] = [&["/index.html", "/secure"], &["/big", "/missing"], &["/secure"]];
+    let server = format!("head -c 1000000 /dev/urandom > big && {}", servers::apache(servers::SECURE));
+    let refused = Some("HTTP_1_1_REQUIRED");
+    another("apaches_plaintext_says_what_packets_and_keys_say", "apache2", &server, &asked, refused);
+}
+
+#[test]
+fn nginxs_plaintext_says_what_packets_and_keys_say() {
+    let asked: [&[&str]; 3] = [&["/index.html", "/refused"], &["/big", "/missing"], &["/refused"]];
+    // 444: without an answer.
+    let nginx = servers::nginx("location /refused { return 444; }");
+    let server = format!("head -c 1000000 /dev/urandom > big && {nginx}");
+    let refused = Some("PROTOCOL_ERROR");
+    another("nginxs_plaintext_says_what_packets_and_keys_say", "nginx", &server, &asked, refused);
+}
+
+#[test]
+fn nodes_plaintext_says_what_packets_and_keys_say() {
+    let asked: [&[&str]; 3] = [&["/", "/refused"], &["/refused"], &["/", "/"]];
+    let refused = Some("HTTP_1_1_REQUIRED");
+    another("nodes_plaintext_says_what_packets_and_keys_say", "node", NODE, &asked, refused);
+}
+
+#[test]
+fn haproxys_plaintext_says_what_packets_and_keys_say() {
+    let asked: [&[&str]; 3] = [&["/", "/refused"], &["/refused"], &["/", "/"]];
+    let server = servers::haproxy("");
+    another("haproxys_plaintext_says_what_packets_and_keys_say", "haproxy", &server, &asked, Some("ENHANCE_YOUR_CALM"));
 }
 
 /// Has a Kestrel refuse requests, without any key, beside its packets: everything is as packets and keys say it, addresses included.
@@ -215,14 +283,14 @@ fn kestrel_beside_dark_packets(test: &str, client: &str) {
     let Some(binary) = kestrel() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
-    let server = origin(&binary, place, port);
+    let server = serve(&kestrel_command(&binary), place, port);
     let reference = Reference::start(place, port);
     let (pid, port_text) = (server.id().to_string(), port.to_string());
     let settings = ["--source", "tap,plaintext", "-i", "lo", "--keys", "none", "--pid", &pid, "--port", &port_text];
     let mut watch = Watch::start(place, &settings);
     for path in ["/", "/h1only/x", "/h1only/y", "/big/300000"] {
-        let asked = format!("{CURL} {client} -o /dev/null https://localhost:$PORT{path}");
-        let _ = shell(&asked, place, port).output().unwrap();
+        let mut curl = shell(&format!("{CURL} {client} -o /dev/null https://localhost:$PORT{path}"), place, port);
+        let _ = curl.env("SSLKEYLOGFILE", place.join("keys.log")).output().unwrap();
     }
     watch.wait_for("case", 2);
     let summary = watch.stop();
@@ -341,7 +409,7 @@ fn the_kernel_counts_resets_alone() {
     let Some(binary) = kestrel() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (place, port) = (folder.path(), free_port());
-    let server = origin(&binary, place, port);
+    let server = serve(&kestrel_command(&binary), place, port);
     let pid = server.id().to_string();
     let mut watch = Watch::start(place, &["--source", "plaintext", "--kernel-only", "--pid", &pid]);
     ask(place, port, &["/h1only/x"]);

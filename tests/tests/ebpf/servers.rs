@@ -55,7 +55,7 @@ exec nginx -e $PWD/error.log -p $PWD -c $PWD/nginx.conf"
     )
 }
 
-/// HAProxy. `more`: options of the port.
+/// HAProxy, which resets `/refused`. `more`: options of the port.
 pub(crate) fn haproxy(more: &str) -> String {
     format!(
         "cat key.pem cert.pem > both.pem; cat > haproxy.cfg <<END
@@ -66,6 +66,7 @@ defaults
   timeout server 30s
 frontend probed
   bind 127.0.0.1:$PORT ssl crt $PWD/both.pem alpn h2,http/1.1 {more}
+  http-request reject if {{ path /refused }}
   http-request return status 200 content-type text/plain string hello
 END
 exec haproxy -db -f haproxy.cfg"

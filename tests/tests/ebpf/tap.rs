@@ -13,6 +13,8 @@ use h2watch::packet::Decoder;
 use h2watch::source::live::LiveSource;
 use h2watch::source::tap::{Filter, Hook, Tap, TapCounts, TapOptions};
 
+use super::keys::have;
+
 /// Bytes that differ everywhere.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).flat_map(|at| at.wrapping_mul(0x9e37_79b1).to_le_bytes()).take(len).collect()
@@ -240,9 +242,9 @@ fn a_flow_has_its_own_snap_length() {
 /// A network namespace with one end of a veth pair, and a server in it. Removed when dropped.
 struct Lab {
     server: Child,
+    number: u8,
 }
 
-const NAMESPACE: &str = "h2w-ebpf";
 const PORT: u16 = 39_443;
 
 fn ip(arguments: &str) -> bool {
@@ -256,36 +258,62 @@ fn ip(arguments: &str) -> bool {
 }
 
 impl Lab {
-    fn new() -> Option<Self> {
-        ip(&format!("netns del {NAMESPACE}"));
-        let made = ip(&format!("netns add {NAMESPACE}"))
-            && ip(&format!("link add h2w-ebpf0 type veth peer name h2w-ebpf1 netns {NAMESPACE}"))
-            && ip("addr add 10.213.7.1/24 dev h2w-ebpf0")
-            && ip("link set h2w-ebpf0 up")
-            && ip(&format!("-n {NAMESPACE} addr add 10.213.7.2/24 dev h2w-ebpf1"))
-            && ip(&format!("-n {NAMESPACE} link set h2w-ebpf1 up"));
+    fn new(number: u8) -> Option<Self> {
+        let (namespace, outside, inside) = (namespace(number), end(number, 0), end(number, 1));
+        ip(&format!("netns del {namespace}"));
+        let made = ip(&format!("netns add {namespace}"))
+            && ip(&format!("link add {outside} type veth peer name {inside} netns {namespace}"))
+            && ip(&format!("addr add 10.213.{number}.1/24 dev {outside}"))
+            && ip(&format!("link set {outside} up"))
+            && ip(&format!("-n {namespace} addr add 10.213.{number}.2/24 dev {inside}"))
+            && ip(&format!("-n {namespace} link set {inside} up"));
         if !made {
             println!("skipped: cannot make a network namespace");
-            ip(&format!("netns del {NAMESPACE}"));
+            ip(&format!("netns del {namespace}"));
             return None;
         }
-        let server = Command::new("ip")
-            .args(["netns", "exec", NAMESPACE])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "tap::serve", "--include-ignored", "--nocapture"])
-            .env("H2WATCH_TEST_SERVE", PORT.to_string())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Some(Self { server })
+        let server = inside_of(number, "serve").env("H2WATCH_TEST_SERVE", PORT.to_string()).spawn().unwrap();
+        let lab = Self { server, number };
+        drop(lab.connect());
+        Some(lab)
     }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([10, 213, self.number, 2], PORT))
+    }
+
+    fn connect(&self) -> TcpStream {
+        let connected = (0..200).find_map(|_| {
+            thread::sleep(Duration::from_millis(50));
+            TcpStream::connect(self.address()).ok()
+        });
+        connected.expect("the server listens")
+    }
+}
+
+fn namespace(number: u8) -> String {
+    format!("h2w-ebpf{number}")
+}
+
+/// An end of the pair: outside, or inside of the namespace.
+fn end(number: u8, which: u8) -> String {
+    format!("h2w-ebpf{number}-{which}")
+}
+
+/// Runs another function of this file inside of the namespace, with the sysfs of this one.
+fn inside_of(number: u8, function: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{}", namespace(number))).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("tap::{function}"), "--include-ignored", "--nocapture"]);
+    command.stdout(Stdio::piped());
+    command
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
-        ip(&format!("netns del {NAMESPACE}"));
+        ip(&format!("netns del {}", namespace(self.number)));
     }
 }
 
@@ -308,19 +336,11 @@ fn veth_is_seen_once_and_whole() {
     if !crate::may_load() {
         return;
     }
-    let Some(_lab) = Lab::new() else { return };
-    let address = SocketAddr::from(([10, 213, 7, 2], PORT));
-    let connect = || {
-        (0..200).find_map(|_| {
-            thread::sleep(Duration::from_millis(50));
-            TcpStream::connect(address).ok()
-        })
-    };
-    drop(connect().expect("the server listens"));
+    let Some(lab) = Lab::new(7) else { return };
     for hook in [Hook::Tcx, Hook::Clsact] {
-        let mut tap = Tap::open(&TapOptions { hook, ..options(&["h2w-ebpf0"], PORT) }).unwrap();
+        let mut tap = Tap::open(&TapOptions { hook, ..options(&[&end(7, 0)], PORT) }).unwrap();
         let sent = pattern(2_000_000);
-        let mut socket = TcpStream::connect(address).unwrap();
+        let mut socket = TcpStream::connect(lab.address()).unwrap();
         let port = socket.local_addr().unwrap().port();
         socket.write_all(&sent).unwrap();
         socket.shutdown(std::net::Shutdown::Write).unwrap();
@@ -332,6 +352,85 @@ fn veth_is_seen_once_and_whole() {
         assert_eq!((counts.cut, seen.lost, seen.syns), (0, 0, 2), "{hook:?}");
         assert!(seen.stream(port) == sent && seen.stream(PORT) == sent);
     }
+}
+
+/// Not a test: a monitor inside of the namespace. It waits for two packets with SYN.
+#[test]
+#[ignore = "the monitor of another test"]
+fn watch_inside() {
+    let Ok(interface) = std::env::var("H2WATCH_TEST_WATCH") else { return };
+    let mut tap = Tap::open(&options(&[&interface], PORT)).unwrap();
+    println!("attached");
+    let (mut seen, start) = (Seen::default(), Instant::now());
+    while seen.syns < 2 && start.elapsed() < Duration::from_secs(30) {
+        seen = Seen::read(&mut tap);
+    }
+    assert_eq!(seen.syns, 2, "{:?}", tap.interfaces());
+}
+
+#[test]
+fn interfaces_are_those_of_the_network_namespace_and_not_of_sysfs() {
+    if !crate::may_load() {
+        return;
+    }
+    let Some(lab) = Lab::new(8) else { return };
+    let interface = end(8, 1);
+    let mut watch = inside_of(8, "watch_inside").env("H2WATCH_TEST_WATCH", interface).spawn().unwrap();
+    let mut said = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.ends_with("attached")), "it was attached");
+    drop(lab.connect());
+    let rest: Vec<String> = said.collect();
+    assert!(watch.wait().unwrap().success(), "{rest:#?}");
+}
+
+/// Whether this is a process in a network namespace of its own; where not, one is made, and runs the test.
+fn alone(test: &str) -> bool {
+    const ALONE: &str = "H2WATCH_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return ip("link set lo up");
+    }
+    if !have(test, &["unshare", "ip", "tc"]) {
+        return false;
+    }
+    let mut command = Command::new("unshare");
+    command.arg("-n").arg(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", &format!("tap::{test}"), "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(output.status.success(), "{said}");
+    false
+}
+
+#[test]
+fn of_interfaces_that_are_gone_the_counts_are_kept_and_no_names() {
+    if !alone("of_interfaces_that_are_gone_the_counts_are_kept_and_no_names") {
+        return;
+    }
+    let mut tap = Tap::open(&options(&["any"], PORT)).unwrap();
+    let mut batch = PacketBatch::default();
+    let mut until = |what: &str, done: &dyn Fn(&Tap) -> bool| {
+        let start = Instant::now();
+        while !done(&tap) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{what}: {:#?}", tap.interfaces());
+            tap.fill(&mut batch, Duration::from_millis(100)).unwrap();
+        }
+        counts(&tap).seen
+    };
+    let before = until("the first", &|tap| tap.interfaces().unwrap().len() == 2);
+    let mut last = before;
+    for pair in ["h2w-one", "h2w-two"] {
+        let pair = Pair::new(pair).unwrap();
+        assert!(ip(&format!("link set {}1 up", pair.0)));
+        // What each end says by itself, of which nothing is wanted.
+        let seen = until("packets of the pair", &|tap| {
+            tap.interfaces().unwrap().iter().any(|one| one.name.starts_with(pair.0) && one.counts.seen > 0)
+        });
+        assert!(seen > last);
+        drop(pair);
+        last = until("the pair is gone", &|tap| tap.interfaces().unwrap().len() == 2);
+        assert!(last >= seen, "counts never go down");
+    }
+    let told: Vec<_> = tap.health().into_iter().map(|health| (health.name, health.up)).collect();
+    assert_eq!(told, [("any".to_owned(), true), ("lo".to_owned(), true)]);
 }
 
 /// A veth pair, removed when dropped.
@@ -384,11 +483,7 @@ fn hold() {
 
 #[test]
 fn what_a_killed_monitor_left_is_removed_by_the_next() {
-    if !crate::may_load() {
-        return;
-    }
-    if Command::new("tc").arg("-Version").output().is_err() {
-        println!("skipped: what_a_killed_monitor_left_is_removed_by_the_next: tc is not installed");
+    if !alone("what_a_killed_monitor_left_is_removed_by_the_next") {
         return;
     }
     let Some(pair) = Pair::new("h2w-kill") else { return };
@@ -400,15 +495,22 @@ fn what_a_killed_monitor_left_is_removed_by_the_next() {
         .unwrap();
     let mut said = BufReader::new(held.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(said.any(|line| line.ends_with("attached")), "it was attached");
+    let own = pair.filters();
+    assert!(own > 0);
+    // One that runs is left alone, whichever interface the other is for.
+    let open = |interface: &str| Tap::open(&TapOptions { hook: Hook::Clsact, ..options(&[interface], PORT) }).unwrap();
+    drop(open("lo"));
+    assert_eq!(pair.filters(), own);
+    let beside = open(&pair.end());
+    assert_eq!(pair.filters(), 2 * own);
+    drop(beside);
+    assert_eq!(pair.filters(), own);
     held.kill().unwrap();
     held.wait().unwrap();
-    let left = pair.filters();
-    assert!(left > 0, "the kernel keeps a filter whose program was killed");
-    let tap = Tap::open(&TapOptions { hook: Hook::Clsact, ..options(&[&pair.end()], PORT) }).unwrap();
-    assert_eq!(tap.interfaces().unwrap()[0].problem, None);
-    assert_eq!(pair.filters(), left, "its own, and no other");
-    drop(tap);
-    assert_eq!(pair.filters(), 0);
+    assert_eq!(pair.filters(), own, "the kernel keeps a filter whose program was killed");
+    let other = open("lo");
+    assert_eq!(pair.filters(), 0, "removed, though the next is for another interface");
+    assert_eq!(other.interfaces().unwrap()[0].problem, None);
 }
 
 /// A connection from a port that is named.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Once;
+use super::{HELD_TOTAL, Once, PATIENCE};
 use crate::model::{
     CloseHow, ConnectionId, DarkWhy, Endpoints, Event, Exchange, ExchangeEnd, GapWhere, HandshakeName, HelloSeen, Kind,
     PlaintextUse, Protocol, Request, Side, Time, TlsDark,
@@ -78,6 +79,20 @@ impl Two {
         self.say(of, Kind::Closed { how, bytes, unread })
     }
 
+    /// The plaintext's account of how a request ended that was open when its connection was.
+    fn cut_off(&mut self, exchange: u32, how: CloseHow) -> &mut Self {
+        let end = ExchangeEnd::Closed { how, goaway: None };
+        self.say(Q, Kind::Ended { exchange, end, status: None, phase: h2_tap::Phase::BeforeResponse, known: true })
+    }
+
+    /// Time passes.
+    fn wait(&mut self, span: Duration) -> &mut Self {
+        self.now += u64::try_from(span.as_nanos()).unwrap();
+        let told = &mut self.told;
+        self.once.advance(Time(self.now), &mut |event| told.push(word(&event)));
+        self
+    }
+
     fn told(&mut self) -> Vec<String> {
         std::mem::take(&mut self.told)
     }
@@ -130,16 +145,90 @@ fn plaintext_speaks_for_packets_that_cannot_be_read() {
             }
             let mut wanted =
                 vec!["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p h2", "p request 3"];
-            wanted.extend(if packets_first {
-                ["p ended 3 Rst(Server)", "p closed Rst(Server) 900 10"]
-            } else {
-                ["p ended 3 Freed", "p closed Freed 700 10"]
-            });
+            // Whichever ends first, the packets tell how.
+            wanted.extend(["p ended 3 Rst(Server)", "p closed Rst(Server) 900 10"]);
             assert_eq!(two.told(), wanted, "{early} {packets_first}");
             assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
             assert!(two.empty(), "{:?}", two.once);
         }
     }
+}
+
+#[test]
+fn last_words_wait_for_the_packets_and_not_for_ever() {
+    let open = || {
+        let mut two = Two::new();
+        two.open(P, ends(9)).dark().open(Q, ends(9)).ask(Q, 1).told();
+        two
+    };
+    let mut two = open();
+    two.cut_off(1, CloseHow::Freed).close(Q).wait(PATIENCE / 2);
+    assert!(two.told().is_empty(), "the packets may still say how it ended");
+    two.close(P);
+    assert_eq!(two.told(), ["p ended 1 Rst(Server)", "p closed Rst(Server) 900 10"]);
+    assert!(two.empty());
+    // Their last word may wait for a key, or for a client that keeps its end open: the first FIN says enough.
+    for packets_first in [true, false] {
+        let mut two = open();
+        if packets_first {
+            two.say(P, Kind::Ending(CloseHow::Fin(Side::Server))).cut_off(1, CloseHow::Freed).close(Q);
+        } else {
+            two.cut_off(1, CloseHow::Freed).close(Q).say(P, Kind::Ending(CloseHow::Fin(Side::Server)));
+        }
+        assert_eq!(two.told(), ["p ended 1 Fin(Server)", "p closed Fin(Server) 700 10"]);
+        two.close(P);
+        assert!(two.told().is_empty() && two.empty(), "its end was told");
+    }
+    // Not one that was captured.
+    let mut two = open();
+    two.cut_off(1, CloseHow::Freed).close(Q).wait(PATIENCE);
+    assert_eq!(two.told(), ["p ended 1 Freed", "p closed Freed 700 10"]);
+    two.close(P);
+    assert!(two.told().is_empty() && two.empty(), "its end was told");
+    // At the end of the run there is nothing to wait for.
+    let mut two = open();
+    two.cut_off(1, CloseHow::Freed).close(Q);
+    let mut told = Vec::new();
+    two.once.finish(&mut |event| told.push(word(&event)));
+    assert_eq!(told, ["p ended 1 Freed", "p closed Freed 700 10"]);
+    // Packets that do not show how it ended leave it to the process.
+    let mut two = open();
+    two.cut_off(1, CloseHow::ProcessEnded(Side::Server)).close(Q);
+    two.say(P, Kind::Closed { how: CloseHow::InputEnded, bytes: 900, unread: 900 });
+    assert_eq!(two.told(), ["p ended 1 ProcessEnded(Server)", "p closed InputEnded 900 10"]);
+    assert!(two.empty());
+}
+
+#[test]
+fn last_words_that_wait_are_bounded() {
+    const CONNECTIONS: u64 = HELD_TOTAL as u64 + 5;
+    let mut two = Two::new();
+    let mut say = |connection, kind| {
+        let event = Event { time: Time(1), connection: ConnectionId(connection), kind };
+        two.once.event(event, &mut |_| {});
+    };
+    for number in 0..CONNECTIONS {
+        let (packets, plaintext) = (10 + 2 * number, 11 + 2 * number);
+        let name = || Kind::Named(Box::new(HandshakeName::Randoms { client: [0; 32], server: numbered(number) }));
+        let opened = |plaintext| Kind::Opened { ends: Box::default(), joined: false, plaintext };
+        say(packets, opened(false));
+        say(packets, name());
+        say(packets, Kind::Dark { by: None, why: DarkWhy::Tls(TlsDark::NoKey) });
+        say(plaintext, opened(true));
+        say(plaintext, name());
+    }
+    for number in 0..CONNECTIONS {
+        say(11 + 2 * number, Kind::Closed { how: CloseHow::Freed, bytes: 1, unread: 0 });
+    }
+    two.wait(Duration::ZERO);
+    assert_eq!((two.once.held, two.told().len()), (HELD_TOTAL - 1, 6));
+}
+
+/// Bytes that no other number has.
+fn numbered(number: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes
 }
 
 #[test]
@@ -151,7 +240,7 @@ fn plaintext_without_packets_is_passed_over() {
     // Its packets may be seen a little later.
     let mut two = Two::new();
     two.open(Q, ends(9)).ask(Q, 1).open(P, ends(9)).dark().close(Q).close(P);
-    let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+    let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Rst(Server) 900 10"];
     assert_eq!(two.told(), told);
     assert!(two.empty(), "{:?}", two.once);
 }
@@ -177,7 +266,7 @@ fn the_handshake_tells_whose_plaintext_it_is() {
             _ => two.dark().open(Q, Endpoints::default()).ask(Q, 1).name(Q, 7).name(P, 7),
         };
         two.close(Q).close(P);
-        let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+        let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Rst(Server) 900 10"];
         assert_eq!(two.told(), told, "{order}");
         assert_eq!(two.uses(), [(PlaintextUse::Instead, 1)]);
         assert!(two.empty(), "{:?}", two.once);
@@ -220,7 +309,7 @@ fn of_two_processes_at_its_ends_one_is_heard() {
         two.say(of, Kind::Opened { ends: Box::default(), joined: false, plaintext: true }).name(of, 7);
     }
     two.ask(Q, 1).ask(R, 1).dark().close(R).close(Q).close(P);
-    let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+    let told = ["p opened", "p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Rst(Server) 900 10"];
     assert_eq!(two.told(), told);
     assert_eq!(two.uses(), [(PlaintextUse::Instead, 1), (PlaintextUse::Left, 1)]);
     assert!(two.empty(), "{:?}", two.once);
@@ -251,7 +340,7 @@ fn plaintext_that_ends_before_its_packets_are_judged_waits_for_them() {
         assert_eq!(two.told(), ["p opened"]);
         if dark {
             two.dark().close(P);
-            let told = ["p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Freed 700 10"];
+            let told = ["p hello", "p dark", "p lit", "p h2", "p request 1", "p closed Rst(Server) 900 10"];
             assert_eq!(two.told(), told);
         } else {
             two.ask(P, 1).close(P);

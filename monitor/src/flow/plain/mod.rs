@@ -12,7 +12,8 @@ use super::Events;
 use super::http::Http;
 use super::voice::{Teller, Voice};
 use crate::model::{
-    ConnectionId, DarkWhy, Endpoints, GapWhere, HandshakeName, Kind, PlainWhat, Process, Side, Time, Writer,
+    CloseHow, ConnectionId, DarkWhy, Endpoints, GapWhere, HandshakeName, Kind, PlainEnd, PlainWhat, Process, Side,
+    Time, Writer,
 };
 use waiting::{Waiting, What};
 
@@ -52,8 +53,8 @@ enum Stage {
 pub(crate) enum Life {
     /// It goes on.
     Open,
-    /// The process let it go.
-    Ended,
+    /// It is over.
+    Ended(CloseHow),
 }
 
 impl Plain {
@@ -136,7 +137,7 @@ impl Flow {
                 self.bytes = self.bytes.saturating_add(bytes.unwrap_or(0));
                 self.pass(time, by, What::Lost(bytes), teller);
             }
-            PlainWhat::Closed => return Life::Ended,
+            PlainWhat::Closed(end) => return Life::Ended(self.how(end)),
         }
         Life::Open
     }
@@ -179,6 +180,14 @@ impl Flow {
                 What::Bytes(bytes) => self.read(time, by, &bytes, teller),
                 what => self.pass(time, by, what, teller),
             }
+        }
+    }
+
+    const fn how(&self, end: PlainEnd) -> CloseHow {
+        match end {
+            PlainEnd::Freed => CloseHow::Freed,
+            PlainEnd::ProcessEnded => CloseHow::ProcessEnded(self.side(Writer::Local)),
+            PlainEnd::Evicted => CloseHow::Evicted,
         }
     }
 

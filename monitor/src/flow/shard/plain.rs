@@ -15,7 +15,7 @@ impl Shard<'_> {
         let name = Name::Plain(item.plaintext.connection);
         let at = match self.table.find(item.hash, name) {
             Some(at) => at,
-            None if matches!(what, PlainWhat::Closed) => return,
+            None if matches!(what, PlainWhat::Closed(_)) => return,
             None => {
                 let at = self.insert(name, item.hash, item.ordinal, time, out);
                 if let Some(slot) = self.table.get_mut(at) {
@@ -33,8 +33,8 @@ impl Shard<'_> {
         let State::Plain(plain) = &mut slot.state else { return };
         let (voice, flow) = plain.parts();
         let mut teller = Teller { voice, out, limits: &self.limits, ending: CloseHow::Freed };
-        if flow.take(time, what, arena, &mut teller) == Life::Ended {
-            self.close_plain(at, time, CloseHow::Freed, out);
+        if let Life::Ended(how) = flow.take(time, what, arena, &mut teller) {
+            self.close_plain(at, time, how, out);
             self.table.remove(at);
         }
     }

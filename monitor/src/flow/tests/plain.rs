@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::script::short;
 use crate::flow::{Events, Shard};
 use crate::limits::Limits;
-use crate::model::{PlainId, PlainItem, PlainWhat, Plaintext, Process, Side, Time, Writer};
+use crate::model::{PlainEnd, PlainId, PlainItem, PlainWhat, Plaintext, Process, Side, Time, Writer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// GET /a, the first request.
@@ -78,8 +78,8 @@ fn a_connection_from_its_start_to_its_end() {
     probe.peer(PREFACE);
     probe.peer(REQUEST);
     probe.local(REFUSED);
-    probe.say(1, PlainWhat::Closed);
-    probe.say(1, PlainWhat::Closed);
+    probe.say(1, PlainWhat::Closed(PlainEnd::Freed));
+    probe.say(1, PlainWhat::Closed(PlainEnd::Freed));
     let told = probe.told();
     assert_eq!(
         told,
@@ -93,6 +93,20 @@ fn a_connection_from_its_start_to_its_end() {
             "closed Freed 70 0",
         ],
     );
+}
+
+#[test]
+fn what_was_open_when_the_process_ended_was_ended_by_its_side() {
+    for (role, closed) in [(Side::Server, "Server"), (Side::Client, "Client")] {
+        let mut probe = Probe::new();
+        probe.open(1, false, Some(role));
+        let client = if role == Side::Server { Writer::Peer } else { Writer::Local };
+        probe.bytes(1, client, &[PREFACE, REQUEST].concat());
+        probe.told();
+        probe.say(1, PlainWhat::Closed(PlainEnd::ProcessEnded));
+        let how = format!("ProcessEnded({closed})");
+        assert_eq!(probe.told(), [format!("ended 1 {how}"), format!("closed {how} 48 0")]);
+    }
 }
 
 #[test]
@@ -127,7 +141,7 @@ fn joined_in_the_middle_it_is_read_from_the_next_frame_on() {
     probe.local(b"\0\0\x04\x03\0\0\0\0\x03\0\0\0\x0d");
     probe.local(b"\0\0\x08\x06\0\0\0\0\0........\0\0\x08\x06\0\0\0\0\0........");
     probe.peer(b"\0\0\x08\x06\0\0\0\0\0........\0\0\x08\x06\0\0\0\0\0........");
-    probe.say(1, PlainWhat::Closed);
+    probe.say(1, PlainWhat::Closed(PlainEnd::Freed));
     let told = probe.told();
     assert_eq!(told[0], "opened ?>? joined");
     assert!(told.contains(&"reset 3 HTTP_1_1_REQUIRED BeforeResponse".to_owned()), "{told:?}");
@@ -141,7 +155,7 @@ fn what_was_lost_is_a_gap_and_the_place_is_found_again() {
         probe.peer(&[PREFACE, REQUEST].concat());
         probe.say(1, PlainWhat::Lost { by: Writer::Local, bytes });
         probe.local(REFUSED);
-        probe.say(1, PlainWhat::Closed);
+        probe.say(1, PlainWhat::Closed(PlainEnd::Freed));
         let told = probe.told();
         let gap = format!("gap Server {} probe", bytes.map_or("?".to_owned(), |bytes| bytes.to_string()));
         assert!(told.contains(&gap), "{told:?}");

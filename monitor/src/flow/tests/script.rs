@@ -140,6 +140,7 @@ pub(super) fn short(event: &Event) -> String {
         Kind::Progress { bytes, unread } => format!("progress {bytes} {unread}"),
         Kind::Ends(ends) => format!("ends {}>{}", end(ends.client), end(ends.server)),
         Kind::Named(name) => format!("named {name:?}"),
+        Kind::Ending(how) => format!("ending {how:?}"),
         Kind::Process(process) => format!("process {} {}", process.pid, process.command),
     }
 }

@@ -24,7 +24,7 @@ use probe_abi::plain::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::clock::Clock;
-use super::live::{InterfaceHealth, LiveSource};
+use super::live::{InterfaceHealth, LiveSource, wall};
 use super::object::{self, Sizes, failed, lacks};
 use super::processes::{FileId, News, Processes, Used, Whose};
 use super::uprobes::{self, Link, Place, Uprobes};
@@ -147,6 +147,8 @@ pub struct Plain {
     processes: Processes,
     probed: HashMap<FileId, Probed>,
     left_out: u64,
+    /// Processes that have ended since the ring buffer was last emptied.
+    ended: Vec<u32>,
     streams: Streams,
     words: Config,
     /// While sockets are looked for.
@@ -201,6 +203,7 @@ impl Plain {
             processes: Processes::new(options.whose.clone()),
             probed: HashMap::new(),
             left_out: 0,
+            ended: Vec::new(),
             streams: Streams::new(options.connections as usize),
             words,
             search: None,
@@ -222,6 +225,15 @@ impl Plain {
         let deadline = Instant::now() + wait;
         loop {
             let emptied = self.drain(batch);
+            if emptied {
+                // All that they said was in it.
+                for process in self.ended.drain(..) {
+                    for key in self.streams.ended(process, wall(), batch) {
+                        // The kernel has it until there are too many; another process may get the same number.
+                        let _ = self.connections.remove(&key.words());
+                    }
+                }
+            }
             self.address(batch);
             let now = Instant::now();
             if now >= self.next_count {
@@ -384,7 +396,7 @@ impl Plain {
 
     /// Probes the files that came into use, and leaves those that went out of it.
     fn look(&mut self) -> Result<(), SourceError> {
-        let Self { ebpf, uprobes, processes, probed, left_out, names, .. } = self;
+        let Self { ebpf, uprobes, processes, probed, left_out, names, ended, .. } = self;
         processes.look(Instant::now(), &mut |news| match news {
             News::Used(used) => {
                 let library = library::of(&used.file, *names);
@@ -400,6 +412,7 @@ impl Plain {
             News::Unused(file) => {
                 probed.remove(&file);
             }
+            News::Ended(process) => ended.push(process),
         });
         if self.all {
             return Ok(());

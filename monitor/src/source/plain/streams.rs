@@ -7,7 +7,7 @@ use std::sync::Arc;
 use probe_abi::plain::{ConnectionKey, PEER, PlainHeader, Standing, flag, kind};
 
 use super::hop::Hop;
-use crate::model::{HandshakeName, PacketBatch, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+use crate::model::{HandshakeName, PacketBatch, PlainEnd, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
 
 /// The connections that are open, as far as their records came.
 #[derive(Debug, Default)]
@@ -21,6 +21,9 @@ pub(super) struct Streams {
     sockets: Vec<Socket>,
     records: u64,
     next_id: u64,
+    /// The youngest connection that was forgotten because there were too many. One that is as old and not known was forgotten, too, or
+    /// what it had to say until then was lost: its past is not known.
+    forgotten: u64,
     now: Time,
     pub(super) counts: StreamCounts,
 }
@@ -92,6 +95,8 @@ struct Stream {
     offset: u64,
     skipped: u64,
     hop: Hop,
+    /// What came before its first record is not known: it begins there.
+    rejoined: bool,
 }
 
 /// A frame boundary that the kernel is told, because it does not know where it is.
@@ -134,7 +139,7 @@ impl Streams {
             return None;
         }
         if self.known.get(&key).is_none_or(|known| known.generation < header.generation) {
-            self.close(key, time, batch);
+            self.close(key, PlainEnd::Freed, time, batch);
             if header.kind == kind::END && header.offset == 0 {
                 // Nothing ever went over it.
                 return None;
@@ -171,6 +176,10 @@ impl Streams {
         }
         let id = known.id;
         let mut tell = |what| batch.plaintext.push(Plaintext { time, connection: id, what });
+        if std::mem::take(&mut stream.rejoined) {
+            (stream.serial, stream.offset, stream.skipped) = (header.serial - 1, header.offset, header.skipped);
+            tell(PlainWhat::Lost { by, bytes: None });
+        }
         let gap = stream.gap(header.serial - 1, header.offset, header.skipped);
         self.counts.lost_records = self.counts.lost_records.saturating_add(gap.records);
         self.counts.lost_bytes = self.counts.lost_bytes.saturating_add(gap.lost);
@@ -201,7 +210,7 @@ impl Streams {
         stream.offset = end.saturating_add(header.after.into());
         stream.skipped = header.skipped.saturating_add(header.after.into());
         if header.kind == kind::END && by == Writer::Peer {
-            self.close(key, time, batch);
+            self.close(key, PlainEnd::Freed, time, batch);
         }
         boundary
     }
@@ -217,13 +226,13 @@ impl Streams {
         let time = self.now;
         let Some(standing) = standing.filter(|standing| standing.generation == known.generation) else {
             // Its end was lost too.
-            self.close(key, time, batch);
+            self.close(key, PlainEnd::Freed, time, batch);
             return;
         };
         for ((stream, by), (serial, offset, skipped)) in
             known.streams.iter_mut().zip([Writer::Local, Writer::Peer]).zip(standing.streams)
         {
-            if serial <= stream.serial || offset < stream.offset || skipped < stream.skipped {
+            if stream.rejoined || serial <= stream.serial || offset < stream.offset || skipped < stream.skipped {
                 continue;
             }
             let gap = stream.gap(serial, offset, skipped);
@@ -234,6 +243,15 @@ impl Streams {
             }
             (stream.serial, stream.offset, stream.skipped) = (serial, offset, skipped);
         }
+    }
+
+    /// A process has ended, and all that it said was taken: its connections are over. Gives which.
+    pub(super) fn ended(&mut self, process: u32, now: Time, batch: &mut PacketBatch<'static>) -> Vec<ConnectionKey> {
+        self.now = self.now.max(now);
+        let mut keys = self.keys();
+        keys.retain(|key| key.process == process);
+        keys.iter().for_each(|key| self.close(*key, PlainEnd::ProcessEnded, self.now, batch));
+        keys
     }
 
     /// The connections that are open.
@@ -288,14 +306,17 @@ impl Streams {
             && let Some(oldest) = self.order.values().next().copied()
         {
             self.counts.evicted += 1;
-            self.close(oldest, time, batch);
+            let generation = self.known.get(&oldest).map_or(0, |known| known.generation);
+            self.forgotten = self.forgotten.max(generation);
+            self.close(oldest, PlainEnd::Evicted, time, batch);
         }
+        let rejoined = header.generation <= self.forgotten;
         let role = match header.flags & (flag::SERVER | flag::CLIENT) {
             flag::SERVER => Some(Side::Server),
             flag::CLIENT => Some(Side::Client),
             _ => None,
         };
-        let whole = header.flags & flag::WHOLE != 0;
+        let whole = header.flags & flag::WHOLE != 0 && !rejoined;
         self.next_id += 1;
         self.counts.opened += 1;
         let known = Known {
@@ -305,17 +326,17 @@ impl Streams {
             named: false,
             search: Some(Time(time.0.saturating_add(SEARCH))),
             last: 0,
-            streams: [Stream { hop: Hop::new(whole), ..Stream::default() }; 2],
+            streams: [Stream { hop: Hop::new(whole), rejoined, ..Stream::default() }; 2],
         };
         let what = PlainWhat::Opened { process, joined: !whole, role };
         batch.plaintext.push(Plaintext { time, connection: known.id, what });
         self.known.insert(key, known);
     }
 
-    fn close(&mut self, key: ConnectionKey, time: Time, batch: &mut PacketBatch<'static>) {
+    fn close(&mut self, key: ConnectionKey, end: PlainEnd, time: Time, batch: &mut PacketBatch<'static>) {
         if let Some(known) = self.known.remove(&key) {
             self.order.remove(&known.last);
-            batch.plaintext.push(Plaintext { time, connection: known.id, what: PlainWhat::Closed });
+            batch.plaintext.push(Plaintext { time, connection: known.id, what: PlainWhat::Closed(end) });
         }
     }
 
@@ -419,7 +440,8 @@ mod tests {
                 }
                 PlainWhat::Skipped { by, bytes } => format!("{id} {by:?} skipped {bytes}"),
                 PlainWhat::Lost { by, bytes } => format!("{id} {by:?} lost {bytes:?}"),
-                PlainWhat::Closed => format!("{id} closed"),
+                PlainWhat::Closed(PlainEnd::Freed) => format!("{id} closed"),
+                PlainWhat::Closed(end) => format!("{id} closed {end:?}"),
             }
         };
         batch.plaintext.iter().map(word).collect()
@@ -521,8 +543,52 @@ mod tests {
         let records: Vec<(PlainHeader, &[u8])> =
             [(1, 1), (2, 1), (1, 2), (3, 1)].map(|(object, serial)| (of(object, serial), &[0][..])).to_vec();
         let found = run(&mut streams, &records);
-        assert_eq!(found.iter().filter(|word| word.ends_with("closed")).collect::<Vec<_>>(), ["2 closed"]);
+        assert_eq!(found.iter().filter(|word| word.contains("closed")).collect::<Vec<_>>(), ["2 closed Evicted"]);
         assert_eq!((streams.known.len(), streams.order.len(), streams.counts.evicted), (2, 2, 1));
+    }
+
+    #[test]
+    fn one_that_was_forgotten_and_speaks_again_has_lost_nothing_but_its_past() {
+        let mut streams = Streams::new(1);
+        let other = PlainHeader { object: 2, generation: 6, ..header(1, 0, 0, 1) };
+        run(&mut streams, &[(header(1, 0, 0, 3), &[1, 2, 3][..]), (other, &[0])]);
+        // It has gone on meanwhile, and nobody listened.
+        let again = header(9, 1_000, 700, 1);
+        let peer = PlainHeader { direction: PEER, ..header(4, 60, 0, 1) };
+        let standing = Standing { generation: 5, streams: [(9, 1_001, 700), (3, 60, 0)] };
+        let mut found = run(&mut streams, &[(again, &[4][..])]);
+        let mut batch = PacketBatch::default();
+        streams.catch_up(streams.keys()[0], Some(standing), &mut batch);
+        found.extend(words(&batch));
+        found.extend(run(&mut streams, &[(peer, &[5][..]), (header(10, 1_003, 700, 1), &[6][..])]));
+        let wanted = [
+            "2 closed Evicted",
+            "3 opened 7 true Some(Server)",
+            "3 Local lost None",
+            "3 Local [4]",
+            "3 Peer lost None",
+            "3 Peer [5]",
+            "3 Local lost Some(2)",
+            "3 Local [6]",
+        ];
+        assert_eq!(found, wanted);
+        assert_eq!((streams.counts.lost_records, streams.counts.lost_bytes), (0, 2));
+        // A new one is whole, though it takes the place of another.
+        let new = PlainHeader { object: 3, generation: 7, ..header(1, 0, 0, 1) };
+        let found = run(&mut streams, &[(new, &[7])]);
+        assert_eq!(found, ["3 closed Evicted", "4 opened 7 false Some(Server)", "4 Local [7]"]);
+    }
+
+    #[test]
+    fn connections_end_with_their_process() {
+        let mut streams = Streams::new(10);
+        let of = |process, object| PlainHeader { process, object, ..header(1, 0, 0, 1) };
+        run(&mut streams, &[(of(7, 1), &[0][..]), (of(8, 1), &[0]), (of(7, 2), &[0])]);
+        let mut batch = PacketBatch::default();
+        assert_eq!(streams.ended(7, Time(9), &mut batch).len(), 2);
+        assert_eq!(words(&batch), ["1 closed ProcessEnded", "3 closed ProcessEnded"]);
+        assert!(batch.plaintext.iter().all(|item| item.time == Time(9)));
+        assert_eq!(streams.keys().len(), 1);
     }
 
     #[test]

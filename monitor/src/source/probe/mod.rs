@@ -202,6 +202,7 @@ impl Probe {
             News::Unused(file) => {
                 probed.remove(&file);
             }
+            News::Ended(_) => {}
         });
     }
 }

@@ -27,6 +27,8 @@ pub enum News {
     Used(Used),
     /// No wanted process uses it any more, or it was written anew.
     Unused(FileId),
+    /// A process of which somebody asked has ended.
+    Ended(u32),
 }
 
 /// A file that is used.
@@ -150,7 +152,8 @@ impl Processes {
             return true;
         }
         if !self.known.contains_key(&pid) {
-            self.meet(pid, Instant::now());
+            // Not known until now: there is nothing to tell.
+            self.meet(pid, Instant::now(), &mut |_| {});
         }
         self.known.get(&pid).is_some_and(|known| known.wanted)
     }
@@ -158,7 +161,8 @@ impl Processes {
     /// What is known of a process. One that has gone already has nothing but its number.
     pub fn facts(&mut self, pid: u32) -> Arc<Process> {
         if !self.known.contains_key(&pid) {
-            self.meet(pid, Instant::now());
+            // Not known until now: there is nothing to tell.
+            self.meet(pid, Instant::now(), &mut |_| {});
         }
         match self.known.get_mut(&pid) {
             Some(known) => Arc::clone(known.facts.get_or_insert_with(|| Arc::new(facts(pid)))),
@@ -174,9 +178,12 @@ impl Processes {
         self.next_look = Some(now + LOOK);
         let pids = procfs::all();
         let there: HashSet<u32> = pids.iter().copied().collect();
-        let gone: Vec<u32> = self.known.keys().filter(|pid| !there.contains(pid)).copied().collect();
+        // One that nobody waited for is still listed.
+        let ended = |pid, known: &Known| !there.contains(&pid) || (known.facts.is_some() && procfs::has_ended(pid));
+        let gone: Vec<u32> =
+            self.known.iter().filter(|(pid, known)| ended(**pid, known)).map(|(pid, _)| *pid).collect();
         for pid in gone {
-            self.forget(pid, now);
+            self.forget(pid, now, tell);
         }
         for pid in pids {
             if self.known.get(&pid).is_none_or(|known| known.again <= now) {
@@ -188,7 +195,7 @@ impl Processes {
 
     /// Looks at a process.
     fn visit(&mut self, pid: u32, now: Instant, tell: &mut dyn FnMut(News)) {
-        self.meet(pid, now);
+        self.meet(pid, now, tell);
         let Some(known) = self.known.get_mut(&pid) else { return };
         known.again = now + known.pause;
         known.pause = (known.pause * 2).min(LONGEST_PAUSE);
@@ -266,13 +273,13 @@ impl Processes {
     }
 
     /// Makes sure that a process is known as it is, if it is there.
-    fn meet(&mut self, pid: u32, now: Instant) {
+    fn meet(&mut self, pid: u32, now: Instant, tell: &mut dyn FnMut(News)) {
         let Some((_, started)) = procfs::stat(pid) else {
-            self.forget(pid, now);
+            self.forget(pid, now, tell);
             return;
         };
         if self.known.get(&pid).is_some_and(|known| known.started != started) {
-            self.forget(pid, now);
+            self.forget(pid, now, tell);
         }
         let known = self.known.get(&pid);
         if known.is_none() && self.known.len() >= MAX_PROCESSES {
@@ -294,8 +301,11 @@ impl Processes {
     }
 
     /// The process is not there any more.
-    fn forget(&mut self, pid: u32, now: Instant) {
+    fn forget(&mut self, pid: u32, now: Instant, tell: &mut dyn FnMut(News)) {
         if let Some(known) = self.known.remove(&pid) {
+            if known.facts.is_some() {
+                tell(News::Ended(pid));
+            }
             for place in known.files {
                 self.release(place, now);
             }
@@ -385,6 +395,7 @@ mod tests {
         processes.look(now, &mut |news| match news {
             News::Used(file) => used.push(file.id),
             News::Unused(id) => unused.push(id),
+            News::Ended(_) => {}
         });
         (used, unused)
     }
@@ -392,7 +403,7 @@ mod tests {
     #[test]
     fn a_file_is_told_with_its_first_process_and_after_its_last() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Sleeper::start(folder.path());
+        let mut first = Sleeper::start(folder.path());
         let program = folder.path().join("sleeper");
         let file = FileId::of_path(&program).unwrap();
         let pids = [Target::Pid(first.0.id()), Target::Pid(u32::MAX)];
@@ -405,9 +416,23 @@ mod tests {
         assert_eq!(processes.users(file).collect::<Vec<_>>(), [first.0.id()]);
         assert_eq!(&*processes.facts(first.0.id()).command, "sleeper");
         assert_eq!(news(&mut processes, now + LOOK), (vec![], vec![]), "told once");
+        first.0.kill().unwrap();
+        // Killed, and a moment later dead, though nobody has waited for it.
+        let mut later = now + LOOK;
+        let ended = (0..200).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            later += LOOK;
+            let mut ended = None;
+            processes.look(later, &mut |news| match news {
+                News::Ended(pid) => ended = Some(pid),
+                news => panic!("another may come: {news:?}"),
+            });
+            ended
+        });
+        assert_eq!(ended, Some(first.0.id()));
+        later += LOOK;
+        processes.look(later, &mut |news| panic!("told once: {news:?}"));
         drop(first);
-        let later = now + 2 * LOOK;
-        assert_eq!(news(&mut processes, later), (vec![], vec![]), "another may come");
         let (used, unused) = news(&mut processes, later + LINGER);
         assert!(used.is_empty() && unused.contains(&file));
         assert!(processes.files.is_empty() && processes.known.values().all(|known| known.files.is_empty()));

@@ -15,6 +15,19 @@ pub(super) fn stat(pid: u32) -> Option<(u32, u64)> {
     parse_stat(&String::from_utf8_lossy(&text))
 }
 
+/// All its threads have ended, and whoever started it has not asked how.
+pub(super) fn has_ended(pid: u32) -> bool {
+    let text = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    is_dead(&String::from_utf8_lossy(&text))
+}
+
+fn is_dead(text: &str) -> bool {
+    let mut words = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let state = words.next();
+    // A first thread that has ended before the others is counted until the last has.
+    matches!(state, Some("Z" | "X")) && words.nth(16).is_some_and(|threads| matches!(threads, "0" | "1"))
+}
+
 fn parse_stat(text: &str) -> Option<(u32, u64)> {
     // The command may hold anything, parentheses too.
     let (_, rest) = text.rsplit_once(')')?;
@@ -87,6 +100,9 @@ mod tests {
         assert_eq!(parse_stat(text), Some((7, 4242)));
         assert_eq!(parse_stat("12 (a"), None);
         assert!(stat(std::process::id()).is_some());
+        assert!(!is_dead(text) && !has_ended(std::process::id()));
+        assert!(is_dead(&text.replace("b) S", "b) Z")));
+        assert!(!is_dead(&text.replace("b) S", "b) Z").replace(" 20 0 1 0 ", " 20 0 2 0 ")), "others live");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 
 use super::interface::Interface;
+use super::leftovers::Claim;
 use crate::source::SourceError;
 use crate::source::object::{failed, lacks, patiently};
 
@@ -26,7 +27,18 @@ pub enum Hook {
 #[derive(Debug)]
 pub(super) struct Attached {
     pub(super) hook: Hook,
+    index: u32,
+    claim: Option<Claim>,
     _links: Vec<SchedClassifierLink>,
+}
+
+impl Attached {
+    /// Sees to it that nobody takes its filters for leftovers. Another monitor may have said so of its own, and may end first.
+    pub(super) fn claim(&mut self) {
+        if self.hook == Hook::Clsact && self.claim.is_none() {
+            self.claim = Claim::of(self.index);
+        }
+    }
 }
 
 /// A loopback packet passes both hooks, one after the other; only its reception is taken.
@@ -56,10 +68,13 @@ pub(super) fn attach(ebpf: &mut Ebpf, interface: &Interface, hook: Hook) -> Resu
 
 fn attach_to(ebpf: &mut Ebpf, interface: &Interface, hook: Hook) -> Result<Attached, SourceError> {
     let name = &interface.name;
+    let mut claim = None;
     if hook == Hook::Clsact {
-        match tc::qdisc_add_clsact(name) {
-            Err(error) if !exists(&error) => return Err(failed(format!("add clsact to {name}"), error)),
-            _ => remove_leftovers(interface),
+        claim = Claim::patiently(interface.index);
+        if let Err(error) = tc::qdisc_add_clsact(name)
+            && !exists(&error)
+        {
+            return Err(failed(format!("add clsact to {name}"), error));
         }
     }
     let mut links = Vec::new();
@@ -86,7 +101,7 @@ fn attach_to(ebpf: &mut Ebpf, interface: &Interface, hook: Hook) -> Result<Attac
             .map_err(|error| failed(format!("attach {program} to {name} by {way}"), error))?;
         links.push(link);
     }
-    Ok(Attached { hook, _links: links })
+    Ok(Attached { hook, index: interface.index, claim, _links: links })
 }
 
 fn exists(error: &TcError) -> bool {
@@ -98,13 +113,5 @@ fn exists(error: &TcError) -> bool {
             cause = inner.source();
         }
         found
-    }
-}
-
-/// Removes what a monitor that was killed left on an interface.
-fn remove_leftovers(interface: &Interface) {
-    for (program, direction) in programs(interface) {
-        // Nothing to remove is the usual case; another failure shows when attaching.
-        let _ = tc::qdisc_detach_program(&interface.name, *direction, program);
     }
 }

@@ -1,67 +1,49 @@
-//! Interfaces, as sysfs has them.
+//! Interfaces: how packets of each begin, and which of them see the same packets.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use super::links::Link;
 
 /// An interface that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) index: u32,
-    /// Index of the interface under it, or of its peer; its own where there is none.
-    link: u32,
-    /// ARPHRD_ constant.
-    kind: u32,
-    /// Names of the interfaces that it is made of: a bridge's ports, a VLAN's trunk.
-    lowers: Vec<String>,
+    /// Index of its peer, where that is in the same namespace.
+    peer: Option<u32>,
+    /// `ARPHRD_` constant.
+    kind: u16,
+    /// Indices of the interfaces that it is made of: a bridge's ports, a VLAN's trunk.
+    lowers: Vec<u32>,
 }
 
-/// ARPHRD_LOOPBACK.
-const LOOPBACK: u32 = 772;
-/// ARPHRD_ETHER.
-const ETHER: u32 = 1;
+/// Interfaces that lie on another one, which sees every packet of theirs in a form that can be read.
+const STACKED: [&str; 6] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "vxlan"];
 
 impl Interface {
-    /// Looks an interface up. `None`: it is not there.
-    pub(super) fn find(name: &str) -> Option<Self> {
-        Self::read(Path::new("/sys/class/net"), name)
-    }
-
-    /// All interfaces, in the order of their indices.
-    pub(super) fn all() -> Vec<Self> {
-        let names = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-        let mut found: Vec<Self> = names.filter_map(|entry| Self::find(entry.file_name().to_str()?)).collect();
-        found.sort_by_key(|interface| interface.index);
-        found
-    }
-
-    fn read(top: &Path, name: &str) -> Option<Self> {
-        if name.is_empty() || name.contains('/') || name.starts_with('.') {
-            return None;
-        }
-        let place: PathBuf = top.join(name);
-        let number = |file: &str| fs::read_to_string(place.join(file)).ok()?.trim().parse::<u32>().ok();
-        let index = number("ifindex")?;
-        let entries = fs::read_dir(&place).into_iter().flatten().flatten();
-        let lower = |name: std::ffi::OsString| name.to_str()?.strip_prefix("lower_").map(str::to_owned);
-        let mut lowers: Vec<String> = entries.filter_map(|entry| lower(entry.file_name())).collect();
-        lowers.sort();
-        Some(Self {
-            name: name.to_owned(),
-            index,
-            link: number("iflink").unwrap_or(index),
-            kind: number("type").unwrap_or(ETHER),
-            lowers,
-        })
+    /// What the kernel's list comes to, in the order of indices.
+    pub(super) fn all(links: &[Link]) -> Vec<Self> {
+        let is_stacked = |link: &Link| STACKED.contains(&&*link.driver);
+        let interface = |link: &Link| {
+            let ports = links.iter().filter(|port| port.master == Some(link.index)).map(|port| port.index);
+            Self {
+                name: link.name.clone(),
+                index: link.index,
+                peer: link.link.filter(|_| !is_stacked(link)),
+                kind: link.kind,
+                lowers: ports.chain(link.link.filter(|_| is_stacked(link))).collect(),
+            }
+        };
+        let mut all: Vec<Self> = links.iter().map(interface).collect();
+        all.sort_by_key(|interface| interface.index);
+        all
     }
 
     pub(super) const fn is_loopback(&self) -> bool {
-        self.kind == LOOPBACK
+        self.kind == libc::ARPHRD_LOOPBACK
     }
 
     /// Its packets begin with an Ethernet header.
     pub(super) const fn is_ethernet(&self) -> bool {
-        matches!(self.kind, LOOPBACK | ETHER)
+        matches!(self.kind, libc::ARPHRD_LOOPBACK | libc::ARPHRD_ETHER)
     }
 }
 
@@ -71,9 +53,9 @@ pub(super) fn once(mut interfaces: Vec<Interface>) -> Vec<Interface> {
     interfaces.sort_by_key(|interface| interface.index);
     interfaces.dedup_by_key(|interface| interface.index);
     let all = interfaces.clone();
-    let there = |name: &String| all.iter().any(|other| other.name == *name);
+    let there = |index: &u32| all.iter().any(|other| other.index == *index);
     let is_peer = |interface: &Interface| {
-        let peer = |other: &Interface| other.index == interface.link && other.link == interface.index;
+        let peer = |other: &Interface| Some(other.index) == interface.peer && other.peer == Some(interface.index);
         interface.lowers.is_empty() && all.iter().any(|other| other.index < interface.index && peer(other))
     };
     interfaces.retain(|interface| {
@@ -87,40 +69,40 @@ pub(super) fn once(mut interfaces: Vec<Interface>) -> Vec<Interface> {
 mod tests {
     use super::*;
 
-    fn interface(name: &str, index: u32, link: u32, lowers: &[&str]) -> Interface {
-        let lowers = lowers.iter().map(|lower| (*lower).to_owned()).collect();
-        Interface { name: name.to_owned(), index, link, kind: ETHER, lowers }
+    fn link(name: &str, index: u32, driver: &str, link: Option<u32>, master: Option<u32>) -> Link {
+        Link { name: name.into(), index, kind: libc::ARPHRD_ETHER, driver: driver.into(), link, master }
     }
 
-    fn names(interfaces: Vec<Interface>) -> Vec<String> {
-        once(interfaces).into_iter().map(|interface| interface.name).collect()
+    /// What is attached to, of a list of interfaces, when these are asked for.
+    fn names(links: &[Link], asked: &[&str]) -> Vec<String> {
+        let asked = asked.iter().filter_map(|name| Interface::all(links).into_iter().find(|one| one.name == *name));
+        once(asked.collect()).into_iter().map(|interface| interface.name).collect()
     }
 
     #[test]
     fn one_end_of_a_veth_pair_is_enough() {
-        let (a, b) = (interface("a", 4, 5, &[]), interface("b", 5, 4, &[]));
-        assert_eq!(names(vec![b.clone(), a.clone()]), ["a"]);
-        assert_eq!(names(vec![b]), ["b"], "its peer is in another namespace");
-        assert_eq!(names(vec![interface("eth0", 2, 2, &[]), interface("eth0", 2, 2, &[])]), ["eth0"]);
+        let pair = [link("b", 5, "veth", Some(4), None), link("a", 4, "veth", Some(5), None)];
+        assert_eq!(names(&pair, &["b", "a"]), ["a"]);
+        assert_eq!(names(&pair, &["b"]), ["b"], "its peer is not asked for");
+        let away = [link("a", 4, "veth", None, None), link("b", 5, "veth", Some(4), None)];
+        assert_eq!(names(&away, &["a", "b"]), ["a", "b"], "the peer of one is in another namespace");
+        assert_eq!(names(&[link("eth0", 2, "", None, None)], &["eth0", "eth0"]), ["eth0"]);
     }
 
     #[test]
     fn what_others_are_made_of_sees_their_packets() {
-        let (trunk, vlan) = (interface("eth0", 2, 2, &[]), interface("eth0.5", 3, 2, &["eth0"]));
-        assert_eq!(names(vec![trunk, vlan.clone()]), ["eth0"]);
-        assert_eq!(names(vec![vlan]), ["eth0.5"]);
-        let bridge = interface("br0", 9, 9, &["p1", "p2"]);
-        assert_eq!(names(vec![bridge.clone(), interface("p1", 7, 70, &[])]), ["p1", "br0"], "p2 is not seen");
-        assert_eq!(names(vec![bridge, interface("p1", 7, 70, &[]), interface("p2", 8, 80, &[])]), ["p1", "p2"]);
-    }
-
-    #[test]
-    fn loopback_is_there() {
-        let Some(loopback) = Interface::find("lo") else {
-            println!("skipped: no interface named lo");
-            return;
-        };
-        assert!(loopback.is_loopback() && loopback.is_ethernet());
-        assert!(Interface::find("../lo").is_none() && Interface::find("").is_none());
+        let vlan = [link("eth0", 2, "", None, None), link("eth0.5", 3, "vlan", Some(2), None)];
+        assert_eq!(names(&vlan, &["eth0", "eth0.5"]), ["eth0"]);
+        assert_eq!(names(&vlan, &["eth0.5"]), ["eth0.5"]);
+        let bridge = [
+            link("p1", 7, "veth", None, Some(9)),
+            link("p2", 8, "veth", None, Some(9)),
+            link("br0", 9, "bridge", None, None),
+        ];
+        assert_eq!(names(&bridge, &["br0", "p1"]), ["p1", "br0"], "p2 is not seen");
+        assert_eq!(names(&bridge, &["br0", "p1", "p2"]), ["p1", "p2"]);
+        // What a tunnel carries is something else than the packets under it.
+        let tunnel = [link("eth0", 2, "", None, None), link("wg0", 3, "gre", Some(2), None)];
+        assert_eq!(names(&tunnel, &["eth0", "wg0"]), ["eth0", "wg0"]);
     }
 }

@@ -6,6 +6,8 @@
 mod attach;
 mod filter;
 mod interface;
+mod leftovers;
+mod links;
 mod parts;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use attach::Hook;
 pub use filter::Filter;
+pub use leftovers::remove_leftovers;
 
 use super::clock::Clock;
 use super::live::{InterfaceHealth, LiveSource, PacketFilter, wall};
@@ -26,7 +29,11 @@ use super::{BATCH_BYTES, BATCH_PACKETS, SourceError};
 use crate::model::{FlowKey, Interest, PacketBatch, Time, hull};
 use attach::Attached;
 use interface::Interface;
+use links::Links;
 use parts::Parts;
+
+/// The name of all interfaces together.
+const ANY: &str = "any";
 
 /// How the tap is made.
 #[derive(Clone, Debug)]
@@ -46,7 +53,7 @@ pub struct TapOptions {
 impl Default for TapOptions {
     fn default() -> Self {
         Self {
-            interfaces: vec!["any".to_owned()],
+            interfaces: vec![ANY.to_owned()],
             filter: Filter::default(),
             buffer: 32 << 20,
             snap: 1 << 20,
@@ -113,6 +120,8 @@ pub struct TapInterface {
 #[derive(Debug)]
 struct Watched {
     name: String,
+    /// It was asked for by its name.
+    named: bool,
     at: Option<(u32, Attached)>,
     problem: Option<String>,
     /// Nobody sees its packets.
@@ -127,6 +136,9 @@ struct Watched {
 pub struct Tap {
     watched: Vec<Watched>,
     any: bool,
+    /// With `any`: what was counted on interfaces that are gone.
+    gone: TapCounts,
+    links: Links,
     hook: Hook,
     filter: Filter,
     config: Config,
@@ -158,6 +170,7 @@ impl Tap {
     /// # Errors
     /// When the kernel refuses the programs, or not one interface could be attached to.
     pub fn open(options: &TapOptions) -> Result<Self, SourceError> {
+        remove_leftovers();
         let buffer = object::ring_size(options.buffer);
         let mut ebpf = object::open(Sizes { tap_ring: buffer, ..Sizes::default() })?;
         // Woken at an eighth of the buffer, or a look each nap: few wake-ups, and room for what comes meanwhile.
@@ -167,12 +180,14 @@ impl Tap {
         let ring = RingBuf::try_from(take("TAP_RING")?).map_err(taken)?;
         let counters = PerCpuHashMap::try_from(take("TAP_COUNTERS")?).map_err(taken)?;
         let flows = HashMap::try_from(take("TAP_FLOWS")?).map_err(taken)?;
-        let any = options.interfaces.iter().any(|name| name == "any");
-        let named = options.interfaces.iter().filter(|name| *name != "any");
+        let any = options.interfaces.iter().any(|name| name == ANY);
+        let named = options.interfaces.iter().filter(|name| *name != ANY);
         let now = Instant::now();
         let mut tap = Self {
-            watched: named.map(|name| Watched::new(name)).collect(),
+            watched: named.map(|name| Watched::new(name, true)).collect(),
             any,
+            gone: TapCounts::default(),
+            links: Links::open().map_err(listed)?,
             hook: options.hook,
             filter: options.filter.clone(),
             config,
@@ -253,14 +268,13 @@ impl Tap {
 
     /// Attaches to interfaces that came, and forgets those that went.
     fn look(&mut self) -> Result<(), SourceError> {
-        if self.any {
-            for interface in Interface::all() {
-                if !self.watched.iter().any(|watched| watched.name == interface.name) {
-                    self.watched.push(Watched::new(&interface.name));
-                }
+        let mut there = Interface::all(&self.links.all().map_err(listed)?);
+        for interface in there.iter().filter(|_| self.any) {
+            if !self.watched.iter().any(|watched| watched.name == interface.name) {
+                self.watched.push(Watched::new(&interface.name, false));
             }
         }
-        let there: Vec<Interface> = self.watched.iter().filter_map(|watched| Interface::find(&watched.name)).collect();
+        there.retain(|interface| self.watched.iter().any(|watched| watched.name == interface.name));
         let wanted = interface::once(there.clone());
         for place in 0..self.watched.len() {
             let Some(watched) = self.watched.get_mut(place) else { continue };
@@ -278,11 +292,12 @@ impl Tap {
             }
             self.attach(place, now, &wanted)?;
         }
-        // With `any`, an interface that went without having been of use is forgotten.
-        let any = self.any;
-        self.watched.retain(|watched| {
-            !any || watched.at.is_some() || watched.before.seen > 0 || there.iter().any(|now| now.name == watched.name)
-        });
+        // Names come and go without end with `any`: of what went, the counts are kept, and no name.
+        for gone in
+            self.watched.extract_if(.., |watched| !watched.named && !there.iter().any(|now| now.name == watched.name))
+        {
+            self.gone.join(&gone.before);
+        }
         Ok(())
     }
 
@@ -294,7 +309,8 @@ impl Tap {
             watched.problem = Some(format!("{}: no such interface", watched.name));
             return Ok(());
         };
-        if watched.at.is_some() {
+        if let Some((_, attached)) = &mut watched.at {
+            attached.claim();
             return Ok(());
         }
         if !wanted.contains(interface) {
@@ -318,7 +334,8 @@ impl Tap {
         Ok(())
     }
 
-    /// The interfaces that were asked for, and what the kernel counted on each.
+    /// The interfaces that were asked for, and what the kernel counted on each; with `any` those that are there, and under this name
+    /// together those that are gone.
     ///
     /// # Errors
     /// When the kernel's tables cannot be read.
@@ -331,7 +348,8 @@ impl Tap {
                 counts: self.counts(watched)?,
             })
         };
-        self.watched.iter().map(state).collect()
+        let gone = TapInterface { name: ANY.to_owned(), hook: None, problem: None, counts: self.gone };
+        self.any.then_some(Ok(gone)).into_iter().chain(self.watched.iter().map(state)).collect()
     }
 
     fn counts(&self, watched: &Watched) -> Result<TapCounts, SourceError> {
@@ -343,7 +361,7 @@ impl Tap {
     }
 
     fn total(&self) -> Result<TapCounts, SourceError> {
-        let mut total = TapCounts::default();
+        let mut total = self.gone;
         for watched in &self.watched {
             total.join(&self.counts(watched)?);
         }
@@ -412,27 +430,40 @@ impl LiveSource for Tap {
     }
 
     fn health(&mut self) -> Vec<InterfaceHealth> {
-        let health = |watched: &Watched| {
-            let counts = self.counts(watched).unwrap_or(watched.before);
-            InterfaceHealth {
-                name: watched.name.clone(),
-                kind: "tap",
-                up: watched.at.is_some(),
-                error: watched.problem.clone(),
-                received: counts.seen.saturating_sub(counts.filtered),
-                dropped_kernel: counts.lost(),
-                dropped_interface: 0,
-                snapped_bytes: counts.bytes_snapped,
-                reopened: watched.opened.saturating_sub(1),
-            }
+        let health = |name: &str, up, error, counts: TapCounts, opened: u64| InterfaceHealth {
+            name: name.to_owned(),
+            kind: "tap",
+            up,
+            error,
+            received: counts.seen.saturating_sub(counts.filtered),
+            dropped_kernel: counts.lost(),
+            dropped_interface: 0,
+            snapped_bytes: counts.bytes_snapped,
+            reopened: opened.saturating_sub(1),
         };
-        self.watched.iter().map(health).collect()
+        let of = |watched: &Watched| {
+            let counts = self.counts(watched).unwrap_or(watched.before);
+            health(&watched.name, watched.at.is_some(), watched.problem.clone(), counts, watched.opened)
+        };
+        let gone = self.any.then(|| {
+            let up = self.watched.iter().any(|watched| watched.at.is_some());
+            health(ANY, up, (!up).then(|| "no interface".to_owned()), self.gone, 0)
+        });
+        gone.into_iter().chain(self.watched.iter().map(of)).collect()
     }
 }
 
 impl Watched {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), at: None, problem: None, missed: false, before: TapCounts::default(), opened: 0 }
+    fn new(name: &str, named: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            named,
+            at: None,
+            problem: None,
+            missed: false,
+            before: TapCounts::default(),
+            opened: 0,
+        }
     }
 }
 
@@ -457,6 +488,10 @@ fn counted(counters: &PerCpuHashMap<MapData, u32, Counters>, index: u32) -> Resu
         Err(error) => return Err(failed("read the tap's counters", error)),
     }
     Ok(counts)
+}
+
+fn listed(error: std::io::Error) -> SourceError {
+    SourceError::Io { what: "list the interfaces".to_owned(), error }
 }
 
 fn processors() -> Result<usize, SourceError> {
