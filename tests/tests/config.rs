@@ -24,6 +24,9 @@ fn a_wrong_file_is_status_2_with_a_line_for_each_error() {
     let run = program::run(["watch", "--config", file.to_str().unwrap()]);
     assert_eq!(run.status, 2, "{}", run.stderr);
     assert_eq!(program::run(["config", "check", "/nowhere/x.toml"]).status, 3);
+    fs::write(&file, "threads = 0\nevents = [\"/nowhere/events.jsonl\"]\nuser = \"no-such-user\"\n").unwrap();
+    let run = program::run(["config", "check", file.to_str().unwrap()]);
+    assert_eq!((run.status, run.stderr.lines().count()), (2, 3), "{}", run.stderr);
 }
 
 #[test]

@@ -91,7 +91,52 @@ fn a_key_log_that_matches_nothing_is_said() {
     assert_eq!(run.status, 4, "{}", run.stdout);
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(said.contains("other.keys: line 2"), "{said}");
+    assert!(run.stderr.contains("no key belongs to a connection"), "{}", run.stderr);
     assert!(!said.contains("not a key\n"), "content of a key log is never shown: {said}");
+}
+
+#[test]
+fn packets_cut_to_their_headers_are_no_fault_of_the_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(shipped_pcap(folder.path())).unwrap();
+    let (header, mut rest) = whole.split_at(24);
+    let mut cut = header.to_vec();
+    while let Some(length) = rest.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        let kept = length.min(54);
+        cut.extend_from_slice(&rest[..8]);
+        cut.extend_from_slice(&u32::try_from(kept).unwrap().to_le_bytes());
+        cut.extend_from_slice(&rest[12..16 + kept]);
+        rest = &rest[16 + length..];
+    }
+    let file = folder.path().join("headers.pcap");
+    fs::write(&file, cut).unwrap();
+    let run = program::run(["replay", text(&file), "--keylog", text(&folder.path().join("small.keys"))]);
+    assert_eq!((run.status, run.stderr.as_str()), (4, ""), "{}", run.stdout);
+    assert!(run.stdout.contains("snap length") && !run.stdout.contains("--keylog"), "{}", run.stdout);
+    assert!(!run.stdout.contains("matches no connection"), "{}", run.stdout);
+}
+
+#[test]
+fn a_key_log_without_a_key_is_said_whatever_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = shipped_pcap(folder.path());
+    let keys = fs::read_to_string(folder.path().join("small.keys")).unwrap();
+    let utf16: Vec<u8> = std::iter::once(0xfeff).chain(keys.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for (bytes, said) in [
+        (&b""[..], "no key in it (is it a key log?)"),
+        (b"some notes\n", "no key in it (is it a key log?)"),
+        (&utf16, "no key in it: it is UTF-16"),
+        (b"\x1f\x8b\x08\0\0\0", "no key in it: it is compressed"),
+        (b"\xd4\xc3\xb2\xa1\x02\0", "no key in it: it is not text"),
+    ] {
+        let file = folder.path().join("wrong.keys");
+        fs::write(&file, bytes).unwrap();
+        let run = program::run(["replay", text(&capture), "--keylog", text(&file), "--format", "none"]);
+        assert_eq!(run.status, 4, "{}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        assert!(run.stderr.contains("wrong.keys: ") && run.stderr.contains(said), "{}", run.stderr);
+    }
 }
 
 #[test]

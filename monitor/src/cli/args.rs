@@ -243,8 +243,9 @@ Exit status:
   0  nothing found, and enough was seen to say so
   1  a request was left without a complete response (a downgrade or a failure)
   2  wrong usage
-  3  input could not be read, or output could not be written
+  3  input could not be read, all or in part, or output could not be written
   4  inconclusive: nothing found, but too little could be seen to say \"nothing\"
+  A case (1) goes before input that could be read in part only (3), and that before 4 and 0. Output that could not be written is always 3.
 
 Examples:
   h2watch replay origin.pcapng

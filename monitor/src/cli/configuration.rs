@@ -10,6 +10,10 @@ use crate::watch::Options;
 /// `h2watch watch`.
 pub(super) fn watch(sources: Sources) -> Exit {
     match load(&sources) {
+        Ok((loaded, _)) if let Some(problem) = loaded.invalid_filter() => {
+            wrong(&[problem]);
+            Exit::Usage
+        }
         Ok((loaded, mut options)) => watch::run(&mut options, &mut Reloader::new(sources, loaded)),
         Err(exit) => exit,
     }
@@ -37,8 +41,7 @@ pub(super) fn check(file: &Path) -> Exit {
         complain(&format!("cannot read the configuration {}: {error}", file.display()));
         return Exit::Unreadable;
     }
-    let checked = config::load(&Sources::of_file(file)).and_then(|loaded| loaded.sensible().map(|()| loaded));
-    match checked {
+    match config::inspect(&Sources::of_file(file)) {
         Ok(loaded) => {
             let more = if loaded.lacks_interface() { "; no interface is set: give it by --interface" } else { "" };
             answer(&format!("{}: right{more}\n", crate::sink::printable(&file.display().to_string())))

@@ -100,8 +100,10 @@ fn replay(options: &ReplayOptions) -> Exit {
     replay_with(options, |options, outputs| {
         let limits = Limits::default();
         let mut keys = Keys::new(&limits);
-        keys.files(&options.keylogs)
+        let keyless = keys
+            .files(&options.keylogs)
             .map_err(|(path, error)| format!("cannot read the key log {}: {error}", path.display()))?;
+        keyless.iter().for_each(|line| complain(line));
         let mut inputs = OpenedInputs::open(&options.captures).map_err(|error| error.to_string())?;
         inputs.secrets(&mut |text| keys.block(text));
         let settings = Settings { window: options.window, ..Settings::default() };
@@ -163,7 +165,7 @@ where
     for damage in &stats.input.damage {
         complain(damage);
     }
-    if stats.keys.randoms > 0 && stats.keys.matched + stats.keys.found_late == 0 {
+    if stats.keys.randoms > 0 && stats.keys.matched + stats.keys.found_late == 0 && stats.connections.want_keys() {
         complain(
             "no key belongs to a connection of this capture: give the key log of the same process and the same time",
         );

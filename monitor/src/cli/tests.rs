@@ -97,7 +97,9 @@ fn what_clap_refuses_is_usage_and_help_is_not() {
 #[test]
 fn help_explains_outcomes_and_exit_statuses() {
     let help = Cli::command().find_subcommand_mut("replay").unwrap().render_long_help().to_string();
-    for word in ["retried", "given_up", "truncated", "unknown", "Exit status:", "  4  inconclusive", "Examples:"] {
+    for word in
+        ["retried", "given_up", "truncated", "unknown", "Exit status:", "  4  inconclusive", "goes before", "Examples:"]
+    {
         assert!(help.contains(word), "{word}");
     }
 }
@@ -132,8 +134,11 @@ fn a_run_ends_with_the_status_of_its_verdict() {
 fn an_output_that_cannot_be_written_is_status_3_whatever_was_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("no/such");
-    let never = options(&["a.pcap", "--format", "none", "--events", path.to_str().unwrap()]).unwrap();
-    assert_eq!(replay_with(&never, |_, _| unreachable!("known before the work")), Exit::Unreadable);
-    let late = options(&["a.pcap", "--format", "none", "--metrics", path.to_str().unwrap()]).unwrap();
+    for flag in ["--events", "--metrics"] {
+        let never = options(&["a.pcap", "--format", "none", flag, path.to_str().unwrap()]).unwrap();
+        assert_eq!(replay_with(&never, |_, _| unreachable!("known before the work")), Exit::Unreadable);
+    }
+    // It fails every write, and no opening.
+    let late = options(&["a.pcap", "--format", "none", "--metrics", "/dev/full"]).unwrap();
     assert_eq!(replay_with(&late, |_, _| Ok((Stats::default(), Verdict::Found))), Exit::Unreadable);
 }

@@ -25,8 +25,8 @@ impl Reload for Reloader {
         changes
     }
 
-    fn refused(&mut self, names: &[&str]) {
-        Self::refused(self, names);
+    fn refused(&mut self, names: &[&str]) -> Option<String> {
+        Self::refused(self, names)
     }
 }
 
@@ -61,7 +61,7 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
     targets.iter().filter_map(Opened::trouble).for_each(|trouble| complain(&trouble));
     let run = stream::run_name(crate::watch::now());
     let streams = targets.into_iter().map(|target| target.start(&run)).collect::<Result<_, _>>()?;
-    let mut keylogs = KeyLogs::new(&options.keylogs);
+    let mut keylogs = KeyLogs::new(&options.keylogs, options.limits.secrets);
     let mut desk = Desk::new(run, streams);
     desk.sum_up(Outputs::open(&options.summary)?);
     let (board, publisher) = Board::new(Snapshot::default());

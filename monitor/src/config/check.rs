@@ -105,13 +105,15 @@ pub(super) fn missing(loaded: &Loaded) -> Option<Problem> {
     })
 }
 
-/// Everything that makes no sense.
-pub(super) fn problems(loaded: &Loaded) -> Vec<Problem> {
+/// Everything that makes no sense. `unread`: what could not be read; a setting that has its default for that contradicts nothing.
+pub(super) fn problems(loaded: &Loaded, unread: &[Problem]) -> Vec<Problem> {
     let mut check = Check { loaded, problems: Vec::new() };
     check.ranges();
     check.twice();
-    check.contradictions();
-    check.source();
+    if unread.is_empty() {
+        check.contradictions();
+        check.source();
+    }
     check.files();
     check.problems
 }

@@ -8,7 +8,7 @@ use super::near::nearest;
 use super::problem::{Origin, Problem};
 use super::settings::{SETTINGS, Setting};
 use super::values::Values;
-use super::{check, file};
+use super::{check, file, machine};
 use crate::watch::Options;
 
 /// The file that is read where none is named, if it is there.
@@ -61,7 +61,7 @@ impl Loaded {
     /// # Errors
     /// Everything that is missing or does not make sense together.
     pub fn options(&self) -> Result<Options, Vec<Problem>> {
-        let mut problems = check::problems(self);
+        let mut problems = check::problems(self, &[]);
         problems.extend(check::missing(self));
         if problems.is_empty() { Ok(self.values.options()) } else { Err(problems) }
     }
@@ -72,12 +72,18 @@ impl Loaded {
         check::missing(self).is_some()
     }
 
+    /// The filter, where it cannot be compiled whatever the interface.
+    #[must_use]
+    pub fn invalid_filter(&self) -> Option<Problem> {
+        machine::filter(self)
+    }
+
     /// What does not make sense by itself or together, whether or not it would be enough for a run.
     ///
     /// # Errors
     /// All of it.
     pub fn sensible(&self) -> Result<(), Vec<Problem>> {
-        let problems = check::problems(self);
+        let problems = check::problems(self, &[]);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
@@ -87,6 +93,27 @@ impl Loaded {
 /// # Errors
 /// Everything that could not be read or understood.
 pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
+    let (loaded, problems) = read(sources);
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+/// Reads every source, and sees whether a run could use it on this machine.
+///
+/// # Errors
+/// Everything that is wrong, by line: what could not be understood, what makes no sense, and what this machine does not have.
+pub fn inspect(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
+    let (loaded, mut problems) = read(sources);
+    problems.extend(check::problems(&loaded, &problems));
+    problems.extend(machine::problems(&loaded));
+    problems.sort_by_key(|problem| match problem.origin {
+        Origin::File { line, .. } => line,
+        _ => usize::MAX,
+    });
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+/// What the sources say as far as it could be read, and what could not.
+fn read(sources: &Sources) -> (Loaded, Vec<Problem>) {
     let mut loaded = Loaded {
         values: Values::default(),
         file: None,
@@ -130,7 +157,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
         }
     }
     loaded.notes = near_misses(&sources.environment);
-    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+    (loaded, problems)
 }
 
 impl Loaded {

@@ -3,6 +3,7 @@
 mod check;
 mod file;
 mod load;
+mod machine;
 mod memory;
 mod near;
 mod print;
@@ -14,7 +15,7 @@ mod tests;
 mod units;
 mod values;
 
-pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Sources, load};
+pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Sources, inspect, load};
 pub use print::{print, reference};
 pub use problem::{Origin, Problem};
 pub use reload::{Changes, Reloader};

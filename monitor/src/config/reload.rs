@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::load::{Loaded, Sources, load};
+use super::problem::Origin;
 use super::settings::{OnReload, SETTINGS, Setting};
 use super::values::Values;
 use crate::detect;
@@ -94,9 +95,12 @@ impl Reloader {
     }
 
     /// These settings of the last reload could not be applied: the run goes on with what they were, and the next reload tries again.
-    pub fn refused(&mut self, names: &[&str]) {
+    /// Gives where the first of them was set.
+    pub fn refused(&mut self, names: &[&str]) -> Option<String> {
         for setting in SETTINGS.iter().filter(|setting| names.contains(&setting.name)) {
             (setting.copy)(&mut self.current.values, &self.before);
         }
+        let set = names.iter().map(|name| self.current.origin(name)).find(|origin| *origin != Origin::Default);
+        set.map(|origin| origin.to_string())
     }
 }

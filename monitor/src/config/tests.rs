@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::settings::Setting;
 use super::{
-    DEFAULT_FILE, Destination, Kind, Loaded, OnReload, Origin, Reloader, SETTINGS, Sources, load, print, reference,
+    DEFAULT_FILE, Destination, Kind, Loaded, OnReload, Origin, Reloader, SETTINGS, Sources, inspect, load, print,
+    reference,
 };
 use crate::detect;
 use crate::sink::Format;
@@ -130,6 +131,42 @@ fn settings_that_contradict_each_other_are_named_with_the_fix() {
 }
 
 #[test]
+fn what_this_machine_does_not_have_is_told_with_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().display();
+    let (_folder, file) = written(&format!(
+        "threads = 0\nuser = \"no-such-user\"\nweb-config = \"{top}/web.yml\"\nevents = [\"{top}/gone/events.jsonl\", \"{top}\"]\n\
+         filter = \"tcp prot 443\"\nwindow = 2\n"
+    ));
+    let problems = inspect(&sources(Some(&file))).unwrap_err();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let said = |line: usize, what: &str| {
+        let place = format!("h2watch.toml:{line}: ");
+        told.iter().any(|one| one.contains(&place) && one.contains(what) && !one.contains('\n'))
+    };
+    assert!(said(1, "threads: 0 is out of range"), "{told:#?}");
+    assert!(said(2, "user: there is no user no-such-user: useradd"), "{told:#?}");
+    assert!(said(3, "web-config: ") && said(3, "web.yml"), "{told:#?}");
+    assert!(said(4, "gone: mkdir -p") && said(4, "is a folder: name a file in it"), "{told:#?}");
+    assert_eq!(said(5, "filter: \"tcp prot 443\" is not valid"), cfg!(feature = "pcap"), "{told:#?}");
+    assert!(said(6, "window: a number is not what it takes"), "{told:#?}");
+    assert_eq!(told.len(), 6 + usize::from(cfg!(feature = "pcap")));
+    let events = folder.path().join("events.jsonl");
+    let (_folder, file) =
+        written(&format!("filter = \"inbound and tcp port 443\"\nevents = [\"{}\"]\n", events.display()));
+    inspect(&sources(Some(&file))).unwrap();
+    assert!(!events.exists(), "nothing is made by looking");
+}
+
+#[test]
+fn the_unit_reads_the_file_that_is_the_default() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/h2watch.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    assert!(unit.contains(&format!("ExecStart=/usr/bin/h2watch watch --config {DEFAULT_FILE}\n")));
+    assert!(unit.contains(&format!("packaging/h2watch.toml {DEFAULT_FILE}\n")));
+}
+
+#[test]
 fn every_error_is_said_at_once_and_nothing_of_them_steers_a_terminal() {
     let problems = of_file("nonsense1 = 1\n\"a\\u001b[31m\" = 2\nthreads = true\n").unwrap_err();
     assert_eq!(problems.len(), 3, "{problems:?}");
@@ -230,7 +267,8 @@ fn a_reload_changes_what_it_may_and_names_what_it_may_not() {
     let wait = super::Changes { need_restart: vec!["interface", "threads"], ..super::Changes::default() };
     assert_eq!(again, wait);
     // What the run could not do is tried again.
-    reloader.refused(super::Changes::FILTER);
+    let set = reloader.refused(super::Changes::FILTER);
+    assert_eq!(set, Some(format!("{}:7", file.display())));
     assert!(reloader.reload().unwrap().filter.is_none(), "refused after a reload that did not change it");
     fs::write(&file, "interface = \"eth0\"\nfilter = \"udp\"\n").unwrap();
     assert!(reloader.reload().unwrap().filter.is_some());

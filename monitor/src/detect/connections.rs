@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::ranges;
 use crate::model::{
-    ConnectionId, Edge, Endpoints, ErrorCode, ExchangeId, Parties, Process, Protocol, Request, ServerCounts,
+    ConnectionId, DarkWhy, Edge, Endpoints, ErrorCode, ExchangeId, Parties, Process, Protocol, Request, ServerCounts,
     ServerSlot, Servers, Time,
 };
 
@@ -88,6 +88,8 @@ pub(super) struct Connection {
     pub(super) hides: Hides,
     /// Could not be read at some time.
     pub(super) dark: bool,
+    /// For which reasons, a bit each.
+    dark_for: u16,
     /// Findings about what could not be seen so far.
     pub(super) notes: u32,
     /// A 401 that offers Negotiate or NTLM was seen.
@@ -134,6 +136,7 @@ impl Connection {
             blind: None,
             hides: Hides::Nothing,
             dark: false,
+            dark_for: 0,
             notes: 0,
             windows_auth: false,
             last_reset: None,
@@ -196,6 +199,14 @@ impl Connection {
     /// Nothing tells who asks: neither an address, nor the CDN behind `edge`.
     pub(super) fn is_stranger(&self, edge: Option<Edge>) -> bool {
         Self::client_host(&self.ends).is_none() && !edge.is_some_and(Edge::is_cdn)
+    }
+
+    /// It cannot be read for this reason. True: that is new.
+    pub(super) fn is_newly_dark_for(&mut self, why: DarkWhy) -> bool {
+        let bit = DarkWhy::NAMES.iter().position(|&name| name == why.name()).map_or(0, |at| 1 << at);
+        let before = self.dark_for;
+        self.dark_for |= bit;
+        before != self.dark_for
     }
 
     /// The counts of the server.

@@ -14,6 +14,7 @@ mod requests;
 mod sight;
 mod stats;
 mod suspected;
+mod unfinished;
 mod verdict;
 
 #[cfg(test)]

@@ -150,6 +150,7 @@ impl Core {
         let record = open.as_ref().map_or(0, |open| open.record);
         let attached = connection.attached.filter(|&(id, _)| id == ended.exchange).map(|(_, case)| case);
         let Some(cause) = cause(at, connection, &ended, open.as_ref()) else {
+            self.unfinished(at, &ended, open.as_ref());
             if ended.end == ExchangeEnd::Unseen {
                 self.stats.unseen_requests += 1;
             }

@@ -83,7 +83,10 @@ impl Core {
         why: DarkWhy,
         out: &mut Vec<Finding>,
     ) {
-        *self.stats.connections.dark.entry(why.name()).or_default() += 1;
+        // Each side of a connection may tell the same.
+        if connection.is_newly_dark_for(why) {
+            *self.stats.connections.dark.entry(why.name()).or_default() += 1;
+        }
         let hides = may_be_http(why);
         if hides && !connection.dark {
             connection.dark = true;

@@ -1,6 +1,6 @@
 //! What the counts say in the exit status.
 
-use crate::model::{Stats, Unsure, Verdict};
+use crate::model::{Phase, Stats, Unfinished, Unsure, Verdict};
 
 /// One in this many connections, bytes or packets may be unreadable or lost before "nothing" cannot be said: 1 %.
 const SHARE: u64 = 100;
@@ -15,7 +15,7 @@ pub(super) struct Lost {
 /// The verdict. A case decides; without one, anything that could have hidden one makes "nothing" unsure, in this order: no packets; no
 /// request seen on any protocol; more than 1 % of the payload bytes on connections that are or may be HTTP unread, or more than 1 % of all
 /// connections dark for a reason that may hide HTTP; more than 1 % of the payload bytes, or of the packets, lost, or an unknown number of
-/// bytes; anything suspected.
+/// bytes; anything suspected; no response at all, or more than 1 % of the requests without a response and without an end that was seen.
 pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
     if stats.cases.values().any(|&count| count > 0) {
         return Verdict::Found;
@@ -35,8 +35,20 @@ pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
         Unsure::Dark
     } else if stats.suspected > 0 {
         Unsure::Suspected
+    } else if stats.responses.values().all(|&count| count == 0)
+        || share(unanswered(stats), stats.requests.values().sum())
+    {
+        Unsure::Unanswered
     } else {
         return Verdict::Nothing;
     };
     Verdict::Inconclusive(unsure)
+}
+
+/// Requests without a response that may yet have failed. Those that began just before the input ended are not among them: every capture
+/// of busy traffic has some.
+fn unanswered(stats: &Stats) -> u64 {
+    let waits = |what, phase| stats.unfinished.get(&(what, phase)).copied().unwrap_or_default();
+    let unseen = [Phase::BeforeResponse, Phase::Unknown].map(|phase| waits(Unfinished::Unseen, phase).count);
+    waits(Unfinished::InFlight, Phase::BeforeResponse).long + unseen.iter().sum::<u64>()
 }

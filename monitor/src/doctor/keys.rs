@@ -1,12 +1,13 @@
 //! Key logs, without traffic.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Report;
 use crate::engine::Keys;
 use crate::model::KeyStats;
+use crate::source::keylogs::is_reachable;
 use crate::watch::Options;
 
 /// Larger files are left to the run.
@@ -35,11 +36,19 @@ fn log(path: &Path, options: &Options, report: &mut Report) {
             return;
         }
     };
-    if found.permissions().mode() & 0o077 != 0 && !found.is_dir() {
+    if found.mode() & 0o077 != 0 && !found.is_dir() && is_reachable(path) {
         report.warn(
             "key log",
-            format!("{name}: others than its owner have rights to it ({:o})", found.permissions().mode() & 0o777),
+            format!("{name}: others than its owner have rights to it ({:o})", found.mode() & 0o777),
             format!("chmod 600 {name}: who reads it can read the traffic"),
+        );
+    }
+    if let Some(file) = found.is_dir().then(|| exposed_in(path)).flatten() {
+        let file = file.display();
+        report.warn(
+            "key log",
+            format!("{file}: others than its owner may read it"),
+            format!("chmod 600 {file}, or close {name}: who reads it can read the traffic"),
         );
     }
     if !found.is_file() {
@@ -75,6 +84,21 @@ fn log(path: &Path, options: &Options, report: &mut Report) {
             report.warn("key log", format!("{found}; {wrong} lines are no keys"), "see what else writes to it")
         }
     }
+}
+
+/// What of the key logs is still to be read: what they open is dark until then.
+pub(super) fn behind(name: &'static str, bytes: u64, remedy: &str, report: &mut Report) {
+    let mebibytes = bytes >> 20;
+    if mebibytes > 0 {
+        report.warn(name, format!("still reading the key logs, {mebibytes} MiB behind"), remedy);
+    }
+}
+
+/// A file of a folder that others may read.
+fn exposed_in(folder: &Path) -> Option<PathBuf> {
+    let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let mut exposed = files.filter(|path| path.metadata().is_ok_and(|it| !it.is_dir() && it.mode() & 0o044 != 0));
+    exposed.find(|path| is_reachable(path))
 }
 
 /// A span for people.

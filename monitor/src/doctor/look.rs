@@ -18,7 +18,9 @@ impl Reload for Never {
         Ok(Changes::default())
     }
 
-    fn refused(&mut self, _: &[&str]) {}
+    fn refused(&mut self, _: &[&str]) -> Option<String> {
+        None
+    }
 }
 
 pub(super) fn look(patient: Patient<'_>, report: &mut Report) {
@@ -40,7 +42,7 @@ pub(super) fn look(patient: Patient<'_>, report: &mut Report) {
     let (board, publisher) = Board::new(Snapshot::default());
     let parts = Parts {
         source: &mut *source,
-        keylogs: &mut KeyLogs::new(&options.keylogs),
+        keylogs: &mut KeyLogs::new(&options.keylogs, options.limits.secrets),
         probe: patient.probe.ok().flatten(),
         desk: &mut Desk::new("doctor".to_owned(), Vec::new()),
         publisher: &publisher,
@@ -84,6 +86,7 @@ fn judge(stats: &Stats, last: &Snapshot, seconds: f64, report: &mut Report) {
     } else {
         report.ok("snap length", "no packet was cut off");
     }
+    super::keys::behind("key log", last.keylog_behind_bytes(), "look longer: --seconds 30", report);
     readable(stats, report);
     matches(stats, report);
     clock(stats, last, report);

@@ -1,5 +1,6 @@
 //! `h2watch doctor`: whether a live run would work and see, one line a check, each with its remedy.
 
+mod clock;
 mod instance;
 mod kernel;
 mod keys;
@@ -50,7 +51,7 @@ pub fn examine(patient: Patient<'_>) -> Report {
     system::libpcap(options, &mut report);
     let usable = system::interfaces(options, &mut report);
     system::filter(options, &mut report);
-    system::clock(&mut report);
+    clock::clock(&mut report);
     keys::logs(options, &mut report);
     #[cfg(feature = "ebpf")]
     processes::processes(options, &mut report);
@@ -66,8 +67,14 @@ pub fn examine(patient: Patient<'_>) -> Report {
         report.unknown("traffic", "not looked at: there is no interface to look at", "name one that is there");
     }
     match (url, taken) {
-        (Some(url), _) => instance::ask(url, &mut report),
-        (None, Some(address)) => instance::ask(&format!("http://{address}"), &mut report),
+        (Some(url), _) => {
+            instance::ask(url, &mut report);
+        }
+        (None, Some((address, listen))) => {
+            if instance::ask(&format!("http://{address}"), &mut report) {
+                report.now_ok(listen, format!("{address}: taken, by the run that is asked below"));
+            }
+        }
         (None, None) => {}
     }
     report

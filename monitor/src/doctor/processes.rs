@@ -1,5 +1,8 @@
 //! The processes of this machine that have TLS, and how each will be seen.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
 use super::Report;
 use crate::source::survey::{self, Library, Surveyed};
 use crate::watch::Options;
@@ -8,7 +11,8 @@ use crate::watch::Options;
 const LINES: usize = 50;
 
 pub(super) fn processes(options: &Options, report: &mut Report) {
-    let survey = survey::processes();
+    let mut survey = survey::processes();
+    survey.processes.retain(|process| !is_h2watch(process));
     let wanted = |process: &&Surveyed| {
         let ports = &options.capture.ports;
         !process.ports.is_empty() && (ports.is_empty() || ports.iter().any(|port| process.ports.contains(port)))
@@ -29,10 +33,20 @@ pub(super) fn processes(options: &Options, report: &mut Report) {
         let found = format!("{} that do not listen have TLS, too; {dark} of them give no keys to probes", others.len());
         report.ok("processes", found);
     }
-    if survey.closed > 0 {
-        let found = format!("{} could not be looked into", survey.closed);
-        report.unknown("processes", found, "run doctor as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+    for (why, count) in &survey.closed {
+        let remedy = match nix::unistd::geteuid().is_root() {
+            true => "something keeps root from it: see whether this is a container, or what the kernel's log says",
+            false => "run doctor as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+        };
+        report.unknown("processes", format!("{count} could not be looked into: {why}"), remedy);
     }
+}
+
+/// It is this program, here or as a run: it serves a page, and is nobody's origin.
+fn is_h2watch(process: &Surveyed) -> bool {
+    let program = |pid: &str| fs::metadata(format!("/proc/{pid}/exe")).map(|it| (it.dev(), it.ino())).ok();
+    let own = program("self");
+    process.command == "h2watch" || (own.is_some() && program(&process.pid.to_string()) == own)
 }
 
 /// How a server will be seen.
@@ -80,6 +94,19 @@ mod tests {
         let mut report = Report::default();
         server(&Surveyed { pid: 7, command, ports, libraries: [library].into() }, options, &mut report);
         report.text()
+    }
+
+    #[test]
+    fn this_program_is_no_origin_whatever_it_is_called() {
+        let surveyed = |pid, command: &str| Surveyed {
+            pid,
+            command: command.to_owned(),
+            ports: [9872].into(),
+            libraries: [Library::Unnamed].into(),
+        };
+        assert!(is_h2watch(&surveyed(std::process::id(), "renamed")));
+        assert!(is_h2watch(&surveyed(u32::MAX, "h2watch")));
+        assert!(!is_h2watch(&surveyed(1, "origin")));
     }
 
     #[test]

@@ -46,6 +46,13 @@ impl Report {
         self.checks.push(Check { name, status: Status::Ok, found: found.into(), remedy: None });
     }
 
+    /// A check that was made before turns out to be fine.
+    pub(super) fn now_ok(&mut self, place: usize, found: String) {
+        if let Some(check) = self.checks.get_mut(place) {
+            *check = Check { name: check.name, status: Status::Ok, found, remedy: None };
+        }
+    }
+
     fn not_ok(&mut self, name: &'static str, status: Status, found: impl Into<String>, remedy: impl Into<String>) {
         self.checks.push(Check { name, status, found: found.into(), remedy: Some(remedy.into()) });
     }

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use nix::unistd::{AccessFlags, access};
 
@@ -111,9 +110,7 @@ pub(super) fn filter(options: &Options, report: &mut Report) {
         report.ok("filter", found);
         return;
     };
-    let compiled = pcap::Capture::dead(pcap::Linktype::ETHERNET)
-        .and_then(|capture| capture.compile(filter, true).map(|program| program.get_instructions().len()));
-    match compiled {
+    match crate::source::live::pcap::compile(filter) {
         Ok(size) => report.ok("filter", format!("\"{filter}\" compiles to {size} instructions")),
         Err(error) => {
             report.fail("filter", format!("\"{filter}\" is not valid: {error}"), "`man pcap-filter` has the language");
@@ -126,29 +123,8 @@ pub(super) fn filter(_: &Options, report: &mut Report) {
     report.unknown("filter", "cannot be checked without libpcap", "take a build that has it");
 }
 
-pub(super) fn clock(report: &mut Report) {
-    const REMEDY: &str = "run systemd-timesyncd or chrony; times in events are the system's";
-    if Path::new("/run/systemd/timesync/synchronized").exists() {
-        report.ok("clock", "synchronised (systemd-timesyncd)");
-        return;
-    }
-    let answer = Path::new("/run/dbus/system_bus_socket").exists().then(|| {
-        let mut ask = Command::new("timedatectl");
-        ask.args(["show", "--property=NTPSynchronized", "--value"]).stdin(Stdio::null()).stderr(Stdio::null()).output()
-    });
-    match answer {
-        Some(Ok(output)) if output.stdout.starts_with(b"yes") => report.ok("clock", "synchronised (timedatectl)"),
-        Some(Ok(output)) if output.stdout.starts_with(b"no") => report.warn("clock", "not synchronised", REMEDY),
-        _ => report.unknown(
-            "clock",
-            "cannot tell whether it is synchronised: neither systemd-timesyncd nor timedatectl answers",
-            "see `chronyc tracking`, or the machine that this container runs on",
-        ),
-    }
-}
-
-/// Gives an address that is taken, perhaps by a run.
-pub(super) fn ports(options: &Options, report: &mut Report) -> Option<SocketAddr> {
+/// Gives an address that is taken, perhaps by a run, and the place of the check that says so.
+pub(super) fn ports(options: &Options, report: &mut Report) -> Option<(SocketAddr, usize)> {
     let mut taken = None;
     for address in &options.listen {
         match TcpListener::bind(address) {
@@ -159,9 +135,8 @@ pub(super) fn ports(options: &Options, report: &mut Report) -> Option<SocketAddr
             ),
             Ok(_) => report.ok("listen", format!("{address}: free")),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                taken = Some(*address);
-                let remedy = "fine if h2watch already runs there (it is asked below); otherwise choose another port";
-                report.warn("listen", format!("{address}: taken"), remedy);
+                taken = Some((*address, report.checks.len()));
+                report.warn("listen", format!("{address}: taken"), "choose another port, or stop what has it");
             }
             Err(error) => report.fail("listen", format!("{address}: {error}"), "choose an address of this machine"),
         }

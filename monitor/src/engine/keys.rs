@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tls_tap::keylog::Counts;
+use tls_tap::keylog::{Counts, Form};
 use tls_tap::keys::Random;
 use tls_tap::{KeyLog, KeyStore};
 use zeroize::Zeroizing;
@@ -71,11 +71,11 @@ impl Keys {
         }
     }
 
-    /// Reads a key log file to its end.
+    /// Reads a key log file to its end, and gives what it held.
     ///
     /// # Errors
     /// The file cannot be opened or read.
-    pub fn file(&mut self, path: &Path) -> io::Result<()> {
+    pub fn file(&mut self, path: &Path) -> io::Result<Counts> {
         let mut file = File::open(path)?;
         let mut feed = KeyFeed::new(path.display().to_string());
         let mut buffer = Zeroizing::new(vec![0; 64 << 10]);
@@ -90,16 +90,28 @@ impl Keys {
             }
             self.feed(&mut feed, buffer.get(..count).unwrap_or_default());
         }
-        self.end(&mut feed);
-        Ok(())
+        Ok(self.end(&mut feed))
     }
 
-    /// Reads several files.
+    /// Reads key log files to their ends. Gives a line about each that holds no secret.
     ///
     /// # Errors
     /// The first that cannot be read, and why.
-    pub fn files(&mut self, paths: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
-        paths.iter().try_for_each(|path| self.file(path).map_err(|error| (path.clone(), error)))
+    pub fn files(&mut self, paths: &[PathBuf]) -> Result<Vec<String>, (PathBuf, io::Error)> {
+        let mut keyless = Vec::new();
+        for path in paths {
+            let counts = self.file(path).map_err(|error| (path.clone(), error))?;
+            if counts.secrets == 0 {
+                let why = match counts.form {
+                    Some(Form::Utf16) => ": it is UTF-16, as PowerShell's > writes it (write it as ASCII or UTF-8)",
+                    Some(Form::Compressed) => ": it is compressed (unpack it first)",
+                    Some(Form::Binary) => ": it is not text (is it a key log?)",
+                    None => " (is it a key log?)",
+                };
+                keyless.push(format!("{}: no key in it{why}", path.display()));
+            }
+        }
+        Ok(keyless)
     }
 
     /// Takes the text of a Decryption Secrets Block.
@@ -120,11 +132,12 @@ impl Keys {
         Arc::make_mut(&mut self.owners).add(name, process);
     }
 
-    /// The key log has ended, or was replaced: what stands in it is complete, and what comes next is a new one.
-    pub fn end(&mut self, feed: &mut KeyFeed) {
+    /// The key log has ended, or was replaced: what stands in it is complete, and what comes next is a new one. Gives what it held.
+    pub fn end(&mut self, feed: &mut KeyFeed) -> Counts {
         feed.log.finish(&mut self.store);
         self.told(feed);
-        (feed.log, feed.told) = (KeyLog::new(), Counts::default());
+        feed.log = KeyLog::new();
+        std::mem::take(&mut feed.told)
     }
 
     /// Adds what a key log's counts have grown by.

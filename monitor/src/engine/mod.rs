@@ -21,7 +21,7 @@ use tls_tap::late::Search;
 use crate::detect::{Detector, Settings};
 use crate::flow::FlowCounts;
 use crate::limits::Limits;
-use crate::model::{Event, Finding, Interest, PacketBatch, SegmentBatch, Stats, Time, Verdict};
+use crate::model::{Event, Finding, Interest, PacketBatch, SegmentBatch, Side, Stats, Time, Verdict};
 use keys::NewKeys;
 pub use keys::{KeyFeed, Keys};
 use lifetime::Allowance;
@@ -392,6 +392,8 @@ impl<'m> Engine<'m> {
         for (cap, count) in self.workers.counts().capped().into_iter().filter(|&(_, count)| count > 0) {
             *stats.capped.entry(cap).or_default() += count;
         }
+        let one_way = [Side::Client, Side::Server].into_iter().zip(self.workers.counts().one_way);
+        stats.connections.one_way = one_way.filter(|&(_, count)| count > 0).collect();
         stats
     }
 

@@ -13,13 +13,21 @@ use super::{codes, outcomes};
 /// The longest line of an events file that is read.
 const LONGEST: u64 = 1 << 20;
 
+/// Renamed files that are looked into: as many as may be kept.
+const KEPT: u32 = 1_000;
+
 /// Explains the event with this id. Where the file has several of that name (runs one after the other), the last.
 ///
 /// # Errors
 /// The file cannot be read or has no such event, in one line.
 pub fn explain(id: &str, file: &Path) -> Result<String, String> {
-    let missing = || format!("{}: has no event with the id {id}; `jq .id` lists them", file.display());
-    let (event, times) = find(id, file)?.ok_or_else(missing)?;
+    let missing = || {
+        format!(
+            "{}: has no event with the id {id}, nor has a file that it was renamed to; `jq .id` lists them",
+            file.display()
+        )
+    };
+    let (event, times) = find(id, None, file)?.ok_or_else(missing)?;
     let mut page = Page::default();
     page.heading(&format!("{id}: {}", title(&event)));
     if times > 1 {
@@ -49,8 +57,22 @@ pub fn explain(id: &str, file: &Path) -> Result<String, String> {
     Ok(page.finish())
 }
 
-/// The last event with this id, and how many there are.
-fn find(id: &str, file: &Path) -> Result<Option<(Value, u64)>, String> {
+/// The last event with this id, and how many there are in its file: in this one, or in those to which it was renamed since (`FILE.1` and
+/// so on), the newest first. With a `run`: of that run.
+fn find(id: &str, run: Option<&str>, file: &Path) -> Result<Option<(Value, u64)>, String> {
+    let mut found = find_in(id, run, file)?;
+    for number in 1..=KEPT {
+        let mut name = file.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        let renamed = Path::new(&name);
+        if found.is_none() && renamed.exists() {
+            found = find_in(id, run, renamed)?;
+        }
+    }
+    Ok(found)
+}
+
+fn find_in(id: &str, run: Option<&str>, file: &Path) -> Result<Option<(Value, u64)>, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", file.display());
     let mut reader = BufReader::new(File::open(file).map_err(failed)?);
     let quoted = format!("\"{id}\"");
@@ -66,7 +88,8 @@ fn find(id: &str, file: &Path) -> Result<Option<(Value, u64)>, String> {
             continue;
         }
         if let Ok(event) = serde_json::from_str::<Value>(text)
-            && event.get("id").and_then(Value::as_str) == Some(id)
+            && self::text(&event, "id") == Some(id)
+            && (run.is_none() || self::text(&event, "run") == run)
         {
             (found, times) = (Some(event), times + 1);
         }
@@ -192,7 +215,7 @@ fn case(page: &mut Page, event: &Value, file: &Path) -> Option<ErrorCode> {
         page.paragraph(&format!("The retry: {}{status}, {}.", of("protocol"), of("result")));
     }
     let first = event.get("resets")?.as_array()?.first()?.as_str()?;
-    match find(first, file) {
+    match find(first, self::text(event, "run"), file) {
         Ok(Some((found, _))) => {
             page.heading(&format!("{first}, its first reset: {}", title(&found)));
             reset(page, &found)

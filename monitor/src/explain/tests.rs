@@ -106,6 +106,26 @@ fn an_event_is_told_in_words_with_its_code() {
 }
 
 #[test]
+fn what_was_rotated_away_is_found_and_a_case_has_the_reset_of_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let reset = |run, code, path| {
+        format!(
+            "{{\"event\":\"reset\",\"run\":\"{run}\",\"id\":\"r1\",\"error_code\":{code},\"request\":{{\"path\":\"{path}\"}}}}\n"
+        )
+    };
+    let case = "{\"event\":\"case\",\"run\":\"a\",\"id\":\"c1\",\"resets\":[\"r1\"]}\n";
+    std::fs::write(folder.path().join("events.jsonl.2"), reset("a", 13, "/old")).unwrap();
+    std::fs::write(folder.path().join("events.jsonl.1"), case).unwrap();
+    std::fs::write(&file, reset("b", 7, "/new")).unwrap();
+    assert!(event("r1", &file).unwrap().contains("/new"), "the newest of that name");
+    let told = event("c1", &file).unwrap();
+    assert!(told.contains("HTTP_1_1_REQUIRED") && !told.contains("REFUSED_STREAM"), "{told}");
+    std::fs::write(&file, "").unwrap();
+    assert!(event("r1", &file).unwrap().contains("/old"));
+}
+
+#[test]
 fn lines_that_are_no_events_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events.jsonl");

@@ -5,7 +5,12 @@ use std::borrow::Cow;
 use super::family::{Family, Kind};
 
 /// Cargo features that change what the program can do.
-const FEATURES: &str = if cfg!(feature = "pcap") { "pcap" } else { "" };
+const FEATURES: &str = match (cfg!(feature = "ebpf"), cfg!(feature = "pcap")) {
+    (true, true) => "ebpf,pcap",
+    (true, false) => "ebpf",
+    (false, true) => "pcap",
+    (false, false) => "",
+};
 
 pub(super) fn families(out: &mut Vec<Family>) {
     let mut family = Family {

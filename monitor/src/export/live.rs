@@ -71,6 +71,10 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
     let mut readable = Family::gauge("h2watch_keylog_readable", "1 while the key log is there and can be read.");
     let mut exposed = Family::gauge("h2watch_keylog_exposed", "1 while others than its owner may read the key log.");
     let mut bytes = Family::counter("h2watch_keylog_read_bytes_total", "Bytes read from the key log.");
+    let mut skipped = Family::counter(
+        "h2watch_keylog_skipped_bytes_total",
+        "Bytes at the beginning of the key log that were not read, because more keys stand behind them than are kept.",
+    );
     let mut restarts =
         Family::counter("h2watch_keylog_restarts_total", "Times that the key log was truncated or replaced.");
     let mut growth = Family::gauge(
@@ -85,6 +89,7 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
         all.readable |= log.readable;
         all.exposed |= log.exposed;
         all.bytes = all.bytes.saturating_add(log.bytes);
+        all.skipped = all.skipped.saturating_add(log.skipped);
         all.restarts = all.restarts.saturating_add(log.restarts);
         all.files = all.files.saturating_add(log.files);
         all.behind = all.behind.saturating_add(log.behind);
@@ -95,12 +100,13 @@ fn keylogs(snapshot: &Snapshot, out: &mut Vec<Family>) {
         readable.add(path(), log.readable);
         exposed.add(path(), log.exposed);
         bytes.add(path(), log.bytes);
+        skipped.add(path(), log.skipped);
         restarts.add(path(), log.restarts);
         files.add(path(), log.files);
         behind.add(path(), log.behind);
         growth.add(path(), log.quiet.map_or(0.0, |quiet| seconds(snapshot.at) - quiet.as_secs_f64()));
     }
-    out.extend([readable, exposed, bytes, restarts, files, behind, growth]);
+    out.extend([readable, exposed, bytes, skipped, restarts, files, behind, growth]);
 }
 
 fn probe(snapshot: &Snapshot, out: &mut Vec<Family>) {

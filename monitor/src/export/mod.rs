@@ -27,11 +27,14 @@ use crate::model::Stats;
 use crate::watch::Snapshot;
 use exemplar::Latest;
 
-/// Every family of a live run, of the program and of its process.
+/// Every family of a live run, of the program and of its process. `web_config_fails`: the web configuration cannot be used as it is now.
 #[must_use]
-pub fn families(snapshot: &Snapshot) -> Vec<Family> {
+pub fn families(snapshot: &Snapshot, web_config_fails: bool) -> Vec<Family> {
     let mut out = of_pipeline(&snapshot.stats, &Latest::of(&snapshot.latest));
     live::families(snapshot, &mut out);
+    let help =
+        "1 while the web configuration cannot be used as it is now; the web port goes on with what was read before.";
+    out.push(Family::gauge("h2watch_web_config_failing", help).only(web_config_fails));
     build::families(&mut out);
     process::families(&mut out);
     out
@@ -45,8 +48,8 @@ pub fn families_of_stats(stats: &Stats) -> Vec<Family> {
 
 /// The metrics of a live run as a response's body.
 #[must_use]
-pub fn encode(snapshot: &Snapshot, format: Format) -> Vec<u8> {
-    encode_families(families(snapshot), format)
+pub fn encode(snapshot: &Snapshot, web_config_fails: bool, format: Format) -> Vec<u8> {
+    encode_families(families(snapshot, web_config_fails), format)
 }
 
 /// Families as a response's body.

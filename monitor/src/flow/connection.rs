@@ -12,6 +12,8 @@ pub(crate) struct Start {
     pub(crate) high: Option<u32>,
     /// The low end is the client, where a SYN said it.
     pub(crate) client_is_low: Option<bool>,
+    /// A packet of the low and of the high end was seen.
+    heard: [bool; 2],
 }
 
 impl Start {
@@ -20,13 +22,29 @@ impl Start {
         if from_low { (self.low, self.high) } else { (self.high, self.low) }
     }
 
-    /// Takes what a SYN says.
-    pub(crate) fn note(&mut self, segment: &Segment<'_>) {
-        if !segment.flags.has(TcpFlags::SYN) {
-            return;
+    /// The end of which no packet was seen: whether it is the low one.
+    pub(crate) const fn silent(&self) -> Option<bool> {
+        match self.heard {
+            [false, true] => Some(true),
+            [true, false] => Some(false),
+            _ => None,
         }
+    }
+
+    /// Takes what a SYN says, and what the acknowledgment that ends the handshake says of a SYN that was not seen.
+    pub(crate) fn note(&mut self, segment: &Segment<'_>) {
+        let [low, high] = &mut self.heard;
+        *(if segment.from_low { low } else { high }) = true;
         let (own, peer) =
             if segment.from_low { (&mut self.low, &mut self.high) } else { (&mut self.high, &mut self.low) };
+        if !segment.flags.has(TcpFlags::SYN) {
+            let first = segment.flags.has(TcpFlags::ACK) && !segment.flags.has(TcpFlags::RST);
+            if first && *own == Some(segment.seq) {
+                // It has sent nothing yet, and so has the other side: it speaks second.
+                peer.get_or_insert(segment.ack);
+            }
+            return;
+        }
         *own = Some(segment.seq.wrapping_add(1));
         let answers = segment.flags.has(TcpFlags::ACK);
         if answers {
@@ -130,8 +148,8 @@ impl<'m> Connection<'m> {
             if syn && peer.unseen() {
                 peer.begins(segment.ack);
             }
-            peer.acknowledged(time, segment.ack, &mut lane);
             peer.overdue(time, &mut lane);
+            peer.acknowledged(time, segment.ack, &mut lane);
         }
         let server_is_low = self.upper.side(true) == Side::Server;
         let lags = if server_is_low { self.low.lags() } else { self.high.lags() };

@@ -166,7 +166,7 @@ impl<'m> TlsLayer<'m> {
         teller: &mut Teller<'_>,
     ) {
         self.tap.finish(time.0, keys, &mut Ears { inner: &mut self.inner, beside, teller });
-        self.inner.http.finish(time, orderly, teller);
+        self.inner.http.finish(teller.voice.left(time), orderly, teller);
         teller.unread(self.tap.unread());
     }
 

@@ -366,7 +366,7 @@ impl<'m> Upper<'m> {
 
     /// TCP has ended it so.
     pub(crate) fn ended(&mut self, time: Time, how: CloseHow, env: &mut Env<'_>) {
-        if self.voice.ended(how) && self.opened && self.waits(env.keys) {
+        if self.voice.ended(time, how) && self.opened && self.waits(env.keys) {
             teller(&mut self.voice, env.out, env.limits).tell(time, Kind::Ending(how));
         }
     }
@@ -404,7 +404,7 @@ impl<'m> Upper<'m> {
         teller.ending = ending;
         match &mut self.stage {
             Stage::Tls(tls) => tls.finish(time, orderly, env.keys, env.beside, &mut teller),
-            Stage::Clear(http) => http.finish(time, orderly, &mut teller),
+            Stage::Clear(http) => http.finish(teller.voice.left(time), orderly, &mut teller),
             Stage::Sniffing(_) | Stage::Blind => {}
         }
         let how = teller.how();

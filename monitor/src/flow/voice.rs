@@ -16,8 +16,8 @@ pub(crate) struct Voice {
     dark: [Option<DarkWhy>; 2],
     /// The first fatal alert.
     alert: Option<(Side, u8)>,
-    /// How the connection ended, as far as it has.
-    ended: Option<CloseHow>,
+    /// How the connection ended and when, as far as it has.
+    ended: Option<(CloseHow, Time)>,
     /// Bytes that could not be read, those left out that the TLS tap counts.
     unread: u64,
     /// The client has acknowledged bytes of the server that have not come.
@@ -54,20 +54,28 @@ impl Voice {
     /// FIN says more than the FIN.
     ///
     /// `true`: it is the first.
-    pub(crate) fn ended(&mut self, how: CloseHow) -> bool {
+    pub(crate) fn ended(&mut self, time: Time, how: CloseHow) -> bool {
         let first = self.ended.is_none();
-        let more = matches!((self.ended, how), (Some(CloseHow::Fin(first)), CloseHow::Rst(then)) if first == then);
+        let more = matches!((self.ended, how), (Some((CloseHow::Fin(first), _)), CloseHow::Rst(then)) if first == then);
         if first || more {
-            self.ended = Some(how);
+            self.ended = Some((how, time));
         }
         first
+    }
+
+    /// When the client left what was not answered by then, where it ended the connection, which is closed at `time`.
+    pub(crate) fn left(&self, time: Time) -> Time {
+        match (self.alert, self.ended) {
+            (None, Some((CloseHow::Fin(Side::Client), at))) => at,
+            _ => time,
+        }
     }
 
     /// How the connection ended: a fatal alert says more than the FIN or RST that follows it, and these more than silence.
     pub(crate) fn how(&self, otherwise: CloseHow) -> CloseHow {
         match (self.alert, self.ended) {
             (Some((by, description)), _) => CloseHow::Alert(by, description),
-            (None, Some(how)) => how,
+            (None, Some((how, _))) => how,
             (None, None) => otherwise,
         }
     }

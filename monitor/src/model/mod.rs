@@ -37,7 +37,8 @@ pub use process::Process;
 pub use request::{Edge, Evidence, Identity, IdentityKind, Request, TargetKey};
 pub use servers::{ServerCounts, ServerSlot, Servers};
 pub use stats::{
-    CaseCounts, ConnectionStats, InputStats, KeyStats, PlaintextUse, Stats, Timeline, Unsure, Verdict, Worst,
+    CaseCounts, ConnectionStats, InputStats, KeyStats, PlaintextUse, Stats, Timeline, Unfinished, Unsure, Verdict,
+    Waits, Worst,
 };
 pub use text::Text;
 pub use time::Time;

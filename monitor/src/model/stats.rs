@@ -48,6 +48,8 @@ pub struct Stats {
     pub origin_errors: BTreeMap<u16, u64>,
     /// 5xx of a server that may have sent the request on where it cannot be seen or told from others, by status.
     pub unattributed_errors: BTreeMap<u16, u64>,
+    /// Requests without a complete response that are no cases.
+    pub unfinished: BTreeMap<(Unfinished, Phase), Waits>,
     /// Requests of which nobody saw what became of them (a gap, an eviction).
     pub unseen_requests: u64,
     /// Suspected downgrades of unreadable connections.
@@ -121,6 +123,8 @@ pub struct ConnectionStats {
     pub closed: BTreeMap<&'static str, u64>,
     /// Whose start was not in the capture.
     pub joined_late: u64,
+    /// Of which no packet of this side was captured.
+    pub one_way: BTreeMap<Side, u64>,
     /// Not readable at some time, by reason.
     pub dark: BTreeMap<&'static str, u64>,
     /// Of plaintext, by what became of them; all but [`PlaintextUse::Own`] are no connections of their own.
@@ -158,6 +162,53 @@ impl PlaintextUse {
             Self::Unplaced => "unplaced",
         }
     }
+}
+
+impl ConnectionStats {
+    /// TLS was seen that a key could open.
+    #[must_use]
+    pub fn want_keys(&self) -> bool {
+        let versions = self.versions.iter().filter(|(version, _)| **version != "other");
+        let closed = ["no_key", "joined_late", "wrong_key", "held_too_much"];
+        versions
+            .map(|(_, count)| count)
+            .chain(closed.iter().filter_map(|why| self.dark.get(why)))
+            .any(|&count| count > 0)
+    }
+}
+
+/// Why a request has no complete response and is no case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unfinished {
+    /// The input ended first.
+    InFlight,
+    /// Its client gave it up.
+    Abandoned,
+    /// What became of it was not seen.
+    Unseen,
+}
+
+impl Unfinished {
+    /// The name in every output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Abandoned => "abandoned",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
+/// Requests that waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// How many.
+    pub count: u64,
+    /// Of these, for longer than a retry is waited for.
+    pub long: u64,
+    /// The longest, from the request on.
+    pub longest: Duration,
 }
 
 impl CloseHow {
@@ -237,4 +288,6 @@ pub enum Unsure {
     Lost,
     /// Something looked like a downgrade but could not be read.
     Suspected,
+    /// Of too many requests neither a response nor an end was seen.
+    Unanswered,
 }

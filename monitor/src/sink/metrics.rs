@@ -6,6 +6,20 @@ use std::path::{Path, PathBuf};
 use crate::export::{self, Format};
 use crate::model::Stats;
 
+/// Whether the file could be written, so that this is known before the work.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    let fail = |error: std::io::Error| format!("cannot write the metrics to {}: {error}", path.display());
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(fail(std::io::ErrorKind::IsADirectory.into())),
+        // To open a pipe would wait for its reader.
+        Ok(found) if !found.is_file() => Ok(()),
+        _ => {
+            let beside = beside(path);
+            std::fs::File::create(&beside).and_then(|_| std::fs::remove_file(&beside)).map_err(fail)
+        }
+    }
+}
+
 /// Writes the file whole: a reader sees the old one or the new one.
 pub(super) fn write(path: &Path, stats: &Stats) -> Result<(), String> {
     let fail = |error: std::io::Error| format!("cannot write the metrics to {}: {error}", path.display());

@@ -94,11 +94,13 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Opens what is written while the run goes on, so that an output that cannot be written is known before the work.
+    /// Opens what is written while the run goes on and tries what is written at its end, so that an output that cannot be written is
+    /// known before the work.
     ///
     /// # Errors
     /// What could not be created, in one line.
     pub fn open(options: &Options) -> Result<Self, String> {
+        options.metrics.as_deref().map_or(Ok(()), metrics::check)?;
         Ok(Self {
             events: options.events.as_ref().map(events::Writer::open).transpose()?,
             text: (options.format == Format::Text).then(|| text::Report::new(options.verbose)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::{
     Basis, CaseCounts, CaseFinding, CaseKind, ConnectionId, DarkFinding, DarkWhy, Edge, ErrorCode, Evidence, Finding,
     Frame, GapWhere, OriginErrorFinding, Outcome, Parties, Phase, Process, Protocol, Request, ResetFinding, Retry,
-    RetryResult, Side, Stats, SuspectedFinding, Time, TlsDark, Why,
+    RetryResult, Side, Stats, SuspectedFinding, Time, TlsDark, Unfinished, Waits, Why,
 };
 
 const START: u64 = 1_700_000_000_000_000_001;
@@ -227,6 +227,13 @@ pub(crate) fn stats() -> Stats {
     stats.retries = [((Protocol::Http1, RetryResult::Ok), 2), ((Protocol::Http1, RetryResult::HttpError), 1)].into();
     stats.origin_errors = [(502, 2), (599, 1)].into();
     stats.unattributed_errors = [(504, 1)].into();
+    let waits = |count, seconds| Waits { count, long: 0, longest: Duration::from_secs(seconds) };
+    stats.unfinished = [
+        ((Unfinished::InFlight, Phase::BeforeResponse), waits(2, 9)),
+        ((Unfinished::Abandoned, Phase::InBody), waits(1, 30)),
+    ]
+    .into();
+    stats.connections.one_way = [(Side::Server, 1)].into();
     stats.gaps = [("acknowledged", (3, 4344))].into();
     stats.anomalies = [("hpack", 1)].into();
     stats.capped = [("cases", 6)].into();

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::view::millis;
 use super::words;
-use crate::model::{CaseCounts, ErrorCode, Histogram, KernelFrame, KernelResets, Stats, Time, Verdict, Writer};
+use crate::model::{
+    CaseCounts, ErrorCode, Histogram, KernelFrame, KernelResets, Phase, Stats, Time, Unfinished, Verdict, Waits, Writer,
+};
 
 /// Entries of each list of [`WorstView`].
 const WORST: usize = 10;
@@ -36,6 +38,7 @@ pub(crate) struct Summary<'s> {
     pub(crate) retries: Vec<Count>,
     pub(crate) origin_errors: Vec<Count>,
     pub(crate) unattributed_errors: Vec<Count>,
+    pub(crate) unfinished: Vec<Count>,
     pub(crate) suspected: u64,
     gaps: Vec<Count>,
     anomalies: Vec<Count>,
@@ -84,6 +87,8 @@ pub(crate) struct Count {
     count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_ms: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,6 +135,7 @@ struct Connections {
     protocols: Vec<Count>,
     tls_versions: Vec<Count>,
     closed: Vec<Count>,
+    one_way: Vec<Count>,
     dark: Vec<Count>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     plaintext: Vec<Count>,
@@ -226,6 +232,7 @@ impl<'s> Summary<'s> {
                 status: Some(*status),
                 ..Count::default()
             }),
+            unfinished: unfinished(stats),
             suspected: stats.suspected,
             gaps: stats
                 .gaps
@@ -300,6 +307,17 @@ fn resets(stats: &Stats) -> Vec<Count> {
     resets
 }
 
+fn unfinished(stats: &Stats) -> Vec<Count> {
+    let count = |(&(what, phase), waits): (&(Unfinished, Phase), &Waits)| Count {
+        what: Some(what.name()),
+        phase: Some(words::phase(phase)),
+        count: waits.count,
+        longest_ms: Some(millis(waits.longest)),
+        ..Count::default()
+    };
+    stats.unfinished.iter().map(count).collect()
+}
+
 fn packets(stats: &Stats) -> Packets {
     let counts = &stats.packets;
     Packets {
@@ -342,6 +360,7 @@ fn connections(stats: &Stats) -> Connections {
         protocols: list(&seen.protocols, |protocol| Count { protocol: Some(protocol.name()), ..Count::default() }),
         tls_versions: list(&seen.versions, |version| Count { version: Some(version), ..Count::default() }),
         closed: list(&seen.closed, |why| Count { why: Some(why), ..Count::default() }),
+        one_way: list(&seen.one_way, |side| Count { sender: Some(words::side(*side)), ..Count::default() }),
         dark: list(&seen.dark, |why| Count { why: Some(why), ..Count::default() }),
         plaintext: list(&seen.plaintext, |what| Count { what: Some(what.name()), ..Count::default() }),
     }

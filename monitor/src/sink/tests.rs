@@ -143,6 +143,12 @@ fn an_output_that_cannot_be_created_is_named_before_the_work() {
     let options = Options { events: Some(Target::File(folder.path().join("no/such"))), ..options(folder.path()) };
     let message = Outputs::open(&options).unwrap_err();
     assert!(message.starts_with("cannot create ") && message.contains("no/such for the events: "), "{message}");
+    for place in ["no/such.prom", ""] {
+        let options = Options { metrics: Some(folder.path().join(place)), events: None, ..options.clone() };
+        let message = Outputs::open(&options).unwrap_err();
+        assert!(message.starts_with("cannot write the metrics to "), "{message}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
 }
 
 /// `/dev/full` fails every write that reaches it.

@@ -122,6 +122,7 @@ pub(crate) const fn unsure(verdict: Verdict) -> Option<&'static str> {
             Unsure::Dark => "dark",
             Unsure::Lost => "lost",
             Unsure::Suspected => "suspected",
+            Unsure::Unanswered => "unanswered",
         }),
         Verdict::Nothing | Verdict::Found => None,
     }

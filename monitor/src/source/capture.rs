@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::compression;
 use super::feed::Feed;
 use super::pcap::{FILE_HEADER, Pcap};
 use super::pcapng::{self, Pcapng};
@@ -160,6 +161,7 @@ impl<'m> Capture<'m> {
                 Step::Need(bytes) => {
                     if !self.want(bytes) {
                         if !self.feed.bytes().is_empty() {
+                            self.cut_secrets();
                             self.cut();
                         }
                         return self.end();
@@ -188,8 +190,9 @@ impl<'m> Capture<'m> {
                         return self.end();
                     }
                 }
-                Step::Damage(what, offset) => {
-                    self.faults.note(format!("{what} at byte {}", self.feed.offset() + offset as u64));
+                Step::Damage(what) => {
+                    let at = self.feed.offset();
+                    self.faults.note(format!("damaged at byte {at}: {what}; nothing after it was read"));
                     return self.end();
                 }
             }
@@ -223,7 +226,12 @@ impl<'m> Capture<'m> {
             return true;
         }
         if !Pcap::is_magic(magic) {
-            self.faults.note("not a capture (neither pcap nor pcapng)".to_owned());
+            // The longest of the names has six bytes; a shorter file is none of these.
+            let _ = self.want(6);
+            self.faults.note(match compression::unread(self.feed.bytes()) {
+                Some(name) => format!("{name}-compressed: unpack it first"),
+                None => "not a capture (neither pcap nor pcapng)".to_owned(),
+            });
             self.faults.unreadable = true;
             return false;
         }
@@ -281,6 +289,16 @@ impl<'m> Capture<'m> {
             self.feed.take(usize::MAX);
             false
         })
+    }
+
+    /// The input ends within a block of secrets: those before the cut are whole.
+    fn cut_secrets(&mut self) {
+        if let Format::Pcapng(pcapng) = &mut self.format
+            && self.secrets
+            && let Some(text) = pcapng.cut_secrets(self.feed.bytes())
+        {
+            self.between.secrets.push(text.to_vec());
+        }
     }
 
     fn cut(&mut self) {

@@ -33,6 +33,18 @@ impl Compression {
     }
 }
 
+/// The name of a compression that is not undone here, by the first bytes of a file.
+pub(super) fn unread(start: &[u8]) -> Option<&'static str> {
+    const NAMES: [(&[u8], &str); 5] = [
+        (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
+        (b"BZh", "bzip2"),
+        (&[0x04, 0x22, 0x4d, 0x18], "lz4"),
+        (b"PK\x03\x04", "zip"),
+        (&[b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c], "7z"),
+    ];
+    NAMES.iter().find(|(magic, _)| start.starts_with(magic)).map(|&(_, name)| name)
+}
+
 /// A reader of the plain bytes of `input`.
 pub(super) fn plain<'m>(mut input: impl Read + Send + 'm) -> io::Result<Box<dyn Read + Send + 'm>> {
     let mut start = Vec::with_capacity(Compression::MAGIC);

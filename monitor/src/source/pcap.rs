@@ -44,6 +44,14 @@ impl Pcap {
         Some(Self { order, unit, header, link })
     }
 
+    /// A file header where a packet's header is expected. Its version, its time zone and its accuracy make it no packet: that would have
+    /// no bytes.
+    fn begins_again(input: &[u8]) -> bool {
+        let Some(&[m0, m1, m2, m3, v0, v1, v2, v3, rest @ ..]) = input.first_chunk::<16>() else { return false };
+        let version = [[2, 0, 4, 0], [0, 2, 0, 4]].contains(&[v0, v1, v2, v3]);
+        version && rest == [0; 8] && Self::is_magic([m0, m1, m2, m3])
+    }
+
     /// The link type of every packet.
     pub(super) const fn link(&self) -> u16 {
         self.link
@@ -57,7 +65,10 @@ impl Pcap {
         let fraction = u64::from(self.order.word([f0, f1, f2, f3]));
         let captured = self.order.word([c0, c1, c2, c3]);
         if captured > MAX_PACKET {
-            return Step::Damage(format!("packet of {captured} bytes"), 0);
+            return Step::Damage(format!("a packet claims {captured} bytes"));
+        }
+        if captured == 0 && Self::begins_again(input) {
+            return Step::Damage("another capture begins here (files put together with cat?)".to_owned());
         }
         let len = captured as usize;
         let consumed = self.header + len;

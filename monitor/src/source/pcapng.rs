@@ -130,7 +130,7 @@ impl Pcapng {
             self.order = match (Order::Little.word(magic), Order::Big.word(magic)) {
                 (BYTE_ORDER_MAGIC, _) => Order::Little,
                 (_, BYTE_ORDER_MAGIC) => Order::Big,
-                _ => return Block::Damage("section without byte order"),
+                _ => return Block::Damage("a section without byte order"),
             };
         }
         let len = self.order.word([l0, l1, l2, l3]);
@@ -145,10 +145,10 @@ impl Pcapng {
             _ => (Kind::Other, 12),
         };
         if len < least || !len.is_multiple_of(4) {
-            return Block::Damage("block with an impossible length");
+            return Block::Damage("a block with an impossible length");
         }
         if len > MAX_BLOCK && !matches!(kind, Kind::Other | Kind::Secrets) {
-            return Block::Damage("block with an impossible length");
+            return Block::Damage("a block with an impossible length");
         }
         Block::Is { kind, len }
     }
@@ -160,11 +160,24 @@ impl Pcapng {
         (kind == TLS_KEY_LOG && len.saturating_add(20) <= block.len()).then_some((16, len))
     }
 
+    /// The key log text of a Decryption Secrets Block of which only this is there: its complete lines.
+    pub(super) fn cut_secrets<'b>(&mut self, rest: &'b [u8]) -> Option<&'b [u8]> {
+        let Block::Is { kind: Kind::Secrets, .. } = self.block(rest) else { return None };
+        let kind = self.order.u32(rest, 8)?;
+        let len = self.order.u32(rest, 12)? as usize;
+        let there = rest.get(16..)?;
+        let whole = there.get(..len).or_else(|| {
+            let lines = there.iter().rposition(|&byte| byte == b'\n')?;
+            there.get(..=lines)
+        });
+        whole.filter(|_| kind == TLS_KEY_LOG)
+    }
+
     #[inline]
     pub(super) fn step(&mut self, input: &[u8]) -> Step {
         let (kind, len) = match self.block(input) {
             Block::Need(bytes) => return Step::Need(bytes),
-            Block::Damage(what) => return Step::Damage(what.to_owned(), 0),
+            Block::Damage(what) => return Step::Damage(what.to_owned()),
             Block::Is { kind, len } => (kind, len),
         };
         match kind {
@@ -177,7 +190,7 @@ impl Pcapng {
         let consumed = len as usize;
         let Some(block) = input.get(..consumed) else { return Step::Need(consumed) };
         if block.last_chunk::<4>().map(|&trailer| self.order.word(trailer)) != Some(len) {
-            return Step::Damage("block whose two lengths differ".to_owned(), 0);
+            return Step::Damage("a block whose two lengths differ".to_owned());
         }
         let step = match kind {
             Kind::Packet => self.enhanced(block),
@@ -198,7 +211,7 @@ impl Pcapng {
     fn section(&mut self, block: &[u8]) -> Option<Step> {
         self.interfaces.clear();
         let major = self.order.u16(block, 12)?;
-        (major != 1).then(|| Step::Damage(format!("section of pcapng version {major}"), 0))
+        (major != 1).then(|| Step::Damage(format!("a section of pcapng version {major}")))
     }
 
     fn interface(&mut self, block: &[u8]) -> Option<Step> {
@@ -240,7 +253,7 @@ impl Pcapng {
     fn packet(&mut self, block: &[u8], interface: u32, stamp: u64, captured: u32, wire: u32) -> Option<Step> {
         let len = captured as usize;
         if captured > MAX_PACKET || len + 32 > block.len() {
-            return Some(Step::Damage(format!("packet of {captured} bytes in a block of {}", block.len()), 0));
+            return Some(Step::Damage(format!("a packet claims {captured} bytes in a block of {}", block.len())));
         }
         let Some(interface) = self.interfaces.get(interface as usize) else { return self.stray(interface, block) };
         self.last = interface.time(stamp);
@@ -262,7 +275,7 @@ impl Pcapng {
         let snap = if interface.snap == 0 { u32::MAX } else { interface.snap };
         let captured = wire.min(snap).min(room);
         if captured > MAX_PACKET {
-            return Some(Step::Damage(format!("packet of {captured} bytes in a block of {}", block.len()), 0));
+            return Some(Step::Damage(format!("a packet claims {captured} bytes in a block of {}", block.len())));
         }
         Some(Step::Packet(Head {
             time: self.last,

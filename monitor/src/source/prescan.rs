@@ -21,6 +21,9 @@ pub(super) fn secrets(mut feed: Feed<'_>, window: usize, take: &mut dyn FnMut(&[
         };
         if kind == Kind::Secrets && len <= MAX_BLOCK {
             if !matches!(feed.want(len as usize), Ok(true)) {
+                if let Some(text) = pcapng.cut_secrets(feed.bytes()) {
+                    take(text);
+                }
                 break;
             }
             let block = feed.bytes().get(..len as usize).unwrap_or_default();

@@ -21,8 +21,8 @@ pub(super) enum Step {
     Skip(u64),
     /// Bytes to pass over that deserve a note.
     Odd(String, u64),
-    /// The rest cannot be read: what, and at which offset from here.
-    Damage(String, usize),
+    /// The rest cannot be read: what stands here.
+    Damage(String),
 }
 
 /// Where a packet is.

@@ -1,8 +1,8 @@
 //! Which TLS libraries the processes of a machine have, and what can be had from each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -93,8 +93,8 @@ pub struct Surveyed {
 pub struct Survey {
     /// Processes that have TLS: those that listen first, then by number.
     pub processes: Vec<Surveyed>,
-    /// Processes that could not be looked into.
-    pub closed: u64,
+    /// Processes that could not be looked into, by what the system says to it.
+    pub closed: BTreeMap<String, u64>,
 }
 
 /// Most processes that are looked at.
@@ -114,21 +114,32 @@ pub fn processes() -> Survey {
     let (mut survey, mut programs) = (Survey::default(), HashMap::new());
     for pid in pids {
         // A kernel thread has no program.
-        if fs::read_link(format!("/proc/{pid}/exe")).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        if fs::read_link(format!("/proc/{pid}/exe")).is_err_and(|error| is_gone(&error)) {
             continue;
         }
         match process(pid, &mut programs) {
-            Some(found) if !found.libraries.is_empty() => survey.processes.push(found),
-            Some(_) => {}
-            None => survey.closed += 1,
+            Ok(found) if !found.libraries.is_empty() => survey.processes.push(found),
+            Ok(_) => {}
+            Err(error) if has_ended(pid, &error) => {}
+            Err(error) => *survey.closed.entry(error.to_string()).or_default() += 1,
         }
     }
     survey.processes.sort_by_key(|process| (process.ports.is_empty(), process.pid));
     survey
 }
 
-/// Looks at a process. `None`: it may not be looked into.
-fn process(pid: u32, programs: &mut HashMap<(u64, u64), BTreeSet<Library>>) -> Option<Surveyed> {
+/// What was asked about is not there: a process that has ended, or the program of one that has none.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// The process has ended since it was listed. While it ends, the kernel may call that a permission that is missing.
+fn has_ended(pid: u32, error: &io::Error) -> bool {
+    is_gone(error) || !Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// Looks at a process.
+fn process(pid: u32, programs: &mut HashMap<(u64, u64), BTreeSet<Library>>) -> io::Result<Surveyed> {
     let maps = text(&format!("/proc/{pid}/maps"))?;
     let mut libraries: BTreeSet<Library> = maps
         .lines()
@@ -136,20 +147,20 @@ fn process(pid: u32, programs: &mut HashMap<(u64, u64), BTreeSet<Library>>) -> O
         .collect();
     let ports = ports(pid);
     let program = PathBuf::from(format!("/proc/{pid}/exe"));
-    let metadata = fs::metadata(&program).ok()?;
+    let metadata = fs::metadata(&program)?;
     let id = (metadata.dev(), metadata.ino());
     let inside = programs.entry(id).or_insert_with(|| inside(&program));
     // What the words of a program speak of is told where nothing else explains its TLS.
     let explained = !libraries.is_empty();
     libraries.extend(inside.iter().copied().filter(|library| library.gives_keys() || !explained));
     let command = text(&format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
-    Some(Surveyed { pid, command, ports, libraries })
+    Ok(Surveyed { pid, command, ports, libraries })
 }
 
-fn text(path: &str) -> Option<String> {
+fn text(path: &str) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MAX_LIST).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    File::open(path)?.take(MAX_LIST).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The ports that a process listens on.
@@ -243,6 +254,16 @@ mod tests {
     #[test]
     fn words_are_found_wherever_they_are() {
         assert!(memmem(b"aaab", b"aab") && memmem(b"x", b"x") && !memmem(b"aaa", b"ab") && !memmem(b"", b"a"));
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_told_from_one_that_is_closed() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(child.id(), &process(child.id(), &mut HashMap::new()).unwrap_err()));
+        let denied = io::Error::from_raw_os_error(libc::EACCES);
+        assert!(has_ended(child.id(), &denied) && !has_ended(std::process::id(), &denied));
+        assert!(has_ended(std::process::id(), &io::Error::from_raw_os_error(libc::ESRCH)));
     }
 
     #[test]

@@ -56,6 +56,14 @@ pub struct Snapshot {
     pub reload_error: Option<String>,
 }
 
+impl Snapshot {
+    /// Bytes of the key logs that are there and were not read yet: connections whose keys stand in them are dark until then.
+    #[must_use]
+    pub fn keylog_behind_bytes(&self) -> u64 {
+        self.keylogs.iter().map(|log| log.behind).sum()
+    }
+}
+
 /// Where the latest snapshot stands. Taking one costs something, so it is done when somebody asks, and at most every
 /// [`FRESH`](Board::FRESH).
 #[derive(Clone, Debug)]

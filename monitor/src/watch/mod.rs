@@ -9,6 +9,8 @@ pub mod keylog;
 mod options;
 pub mod privileges;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::thread;
@@ -23,6 +25,7 @@ pub(crate) use system::now;
 use crate::config::Changes;
 use crate::engine::{Engine, KeyFeed, Keys, Plan};
 use crate::model::{PacketBatch, Stats, Time, Verdict};
+use crate::sink::stream::StreamHealth;
 use crate::source::SourceError;
 use crate::source::keylogs::{KeyLogHealth, KeyLogNews, KeyLogs};
 use crate::source::live::{KeyProbe, LiveSource};
@@ -30,6 +33,12 @@ use clock::Clock;
 
 /// How long the source waits for packets before the clock goes on.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How long key logs may be read in a round while packets come: the kernel's buffer holds many times what comes meanwhile.
+const READ_BUSY: Duration = Duration::from_millis(4);
+
+/// The same while no packets come: a log that is long when the run begins should not keep connections dark for long.
+const READ_QUIET: Duration = Duration::from_millis(40);
 
 /// A snapshot is taken this often when nobody asks for one.
 const PUBLISH: Duration = Duration::from_secs(1);
@@ -62,8 +71,8 @@ pub trait Reload {
     /// Why everything stays as it is, in one line.
     fn reload(&mut self) -> Result<Changes, String>;
 
-    /// These settings could not be applied, and stay as they were: the next reload tries again.
-    fn refused(&mut self, names: &[&str]);
+    /// These settings could not be applied, and stay as they were: the next reload tries again. Gives where they were set.
+    fn refused(&mut self, names: &[&str]) -> Option<String>;
 }
 
 /// Runs until it is stopped. Gives the counts, the verdict, and what made the source fail, if that ended the run.
@@ -80,6 +89,8 @@ pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError
             published: Time::default(),
             reload_error: None,
             exposed: Vec::new(),
+            skipped: Vec::new(),
+            failing: Vec::new(),
             feeds: Vec::new(),
             probed: KeyFeed::new("probe".to_owned()),
             engine,
@@ -110,6 +121,10 @@ struct Run<'r> {
     reload_error: Option<String>,
     /// Key logs that others may read, once told.
     exposed: Vec<PathBuf>,
+    /// Key logs of which a part is not read, once told.
+    skipped: Vec<PathBuf>,
+    /// Targets that take no events, once told.
+    failing: Vec<String>,
 }
 
 impl Run<'_> {
@@ -120,7 +135,9 @@ impl Run<'_> {
                 self.reload();
             }
             let before = self.clock.read(system::reading());
-            let more = match self.parts.source.fill(&mut batch, POLL) {
+            // While key logs are behind there is something better to do than to wait.
+            let wait = if self.parts.keylogs.is_behind() { Duration::ZERO } else { POLL };
+            let more = match self.parts.source.fill(&mut batch, wait) {
                 Ok(more) => more,
                 Err(error) => return Some(error),
             };
@@ -133,7 +150,8 @@ impl Run<'_> {
             }
             batch.lost_within =
                 batch.lost_within.map(|(since, until)| (self.clock.of_packet(since), self.clock.of_packet(until)));
-            self.keys();
+            let quiet = !more && batch.packets.is_empty() && batch.plaintext.is_empty();
+            self.keys(if quiet { READ_QUIET } else { READ_BUSY });
             self.parts.desk.at(&self.clock);
             self.engine.packets(&mut batch, self.parts.desk);
             for interest in self.engine.take_interests() {
@@ -158,12 +176,7 @@ impl Run<'_> {
         self.reload_error = changes.as_ref().map_or_else(|error| Some(error.clone()), Changes::notice);
         let changes = changes.unwrap_or_default();
         match changes.keylogs {
-            Some(paths) => {
-                for mut feed in self.feeds.drain(..).flatten() {
-                    self.engine.keys_mut().end(&mut feed);
-                }
-                *self.parts.keylogs = KeyLogs::new(&paths);
-            }
+            Some(paths) => self.parts.keylogs.change(&paths),
             None => self.parts.keylogs.reopen(),
         }
         if let Some(settings) = changes.detect {
@@ -181,13 +194,14 @@ impl Run<'_> {
 
     /// A part of a reload failed.
     fn not_applied(&mut self, error: String, settings: &[&str]) {
+        let set = self.parts.reload.refused(settings).map_or_else(String::new, |set| format!("{set}: "));
+        let error = format!("{set}{error}");
         (self.parts.warn)(&format!("not applied: {error}"));
-        self.parts.reload.refused(settings);
         self.reload_error = Some(error);
     }
 
-    /// Reads on in the key logs, and takes what the probe has.
-    fn keys(&mut self) {
+    /// Reads on in the key logs for so long, and takes what the probe has.
+    fn keys(&mut self, within: Duration) {
         let Self { engine, feeds, probed, parts, .. } = self;
         let keys = engine.keys_mut();
         if let Some(probe) = &mut parts.probe {
@@ -196,7 +210,7 @@ impl Run<'_> {
                 keys.feed(probed, secret.line.as_bytes());
             });
         }
-        parts.keylogs.poll(&mut |news| match news {
+        parts.keylogs.poll(within, &mut |news| match news {
             KeyLogNews::Bytes { log, name, bytes } => {
                 if feeds.len() <= log {
                     feeds.resize_with(log + 1, || None);
@@ -214,14 +228,42 @@ impl Run<'_> {
         });
     }
 
-    /// Warns of key logs that others may read, of each once.
-    fn warn_of_exposed(&mut self, logs: &[KeyLogHealth]) {
-        for log in logs.iter().filter(|log| log.exposed && !self.exposed.contains(&log.path)).collect::<Vec<_>>() {
-            let path = log.path.display();
-            (self.parts.warn)(&format!(
-                "others may read the key log {path}, and with it the traffic: chmod go-rwx {path}"
-            ));
-            self.exposed.push(log.path.clone());
+    /// Warns of key logs that others may read, and of those of which a part is not read; of each once.
+    fn warn_of_keylogs(&mut self, logs: &[KeyLogHealth]) {
+        for log in logs {
+            match &log.exposed_file {
+                Some(file) if !self.exposed.contains(&log.path) => {
+                    let path = file.display();
+                    (self.parts.warn)(&format!(
+                        "others may read the key log {path}, and with it the traffic: chmod go-rwx {path}"
+                    ));
+                    self.exposed.push(log.path.clone());
+                }
+                // Were it so again, that would be news.
+                None => self.exposed.retain(|told| *told != log.path),
+                Some(_) => {}
+            }
+            if log.skipped > 0 && !self.skipped.contains(&log.path) {
+                let (skipped, path) = (log.skipped >> 20, log.path.display());
+                (self.parts.warn)(&format!(
+                    "the first {skipped} MiB of the key log {path} are not read: more keys stand behind them than memory allows to keep"
+                ));
+                self.skipped.push(log.path.clone());
+            }
+        }
+    }
+
+    /// Warns of targets that take no events; of each once, until it takes some.
+    fn warn_of_streams(&mut self, streams: &[StreamHealth]) {
+        for StreamHealth { name, error, .. } in streams {
+            match error {
+                Some(error) if !self.failing.contains(name) => {
+                    (self.parts.warn)(&format!("cannot write events to {name}: {error}"));
+                    self.failing.push(name.clone());
+                }
+                None => self.failing.retain(|told| told != name),
+                Some(_) => {}
+            }
         }
     }
 
@@ -233,7 +275,9 @@ impl Run<'_> {
     fn publish(&mut self, running: bool) {
         self.number += 1;
         let keylogs = self.parts.keylogs.health();
-        self.warn_of_exposed(&keylogs);
+        self.warn_of_keylogs(&keylogs);
+        let streams = self.parts.desk.streams();
+        self.warn_of_streams(&streams);
         let interfaces = self.parts.source.health();
         let stats = self.stats();
         let history = self.parts.desk.history();
@@ -251,7 +295,7 @@ impl Run<'_> {
             interfaces,
             keylogs,
             probe: self.parts.probe.as_mut().map(|probe| probe.health()),
-            streams: self.parts.desk.streams(),
+            streams,
             flows: *self.engine.flows(),
             delay: self.parts.desk.delay().clone(),
             latest,

@@ -209,8 +209,18 @@ fn trouble(snapshot: &Snapshot, notes: &mut Vec<Note>) {
             let why = log.error.as_deref().unwrap_or("not there");
             say(notes, Level::Warning, format!("The key log {path} cannot be read: {why}"));
         } else if log.exposed {
+            let file =
+                log.exposed_file.as_ref().map(|file| crate::sink::printable(&file.to_string_lossy()).into_owned());
+            let path = file.unwrap_or(path);
             say(notes, Level::Warning, format!("Others may read the key log {path}: chmod 600 it"));
         }
+    }
+    if let behind @ 1.. = snapshot.keylog_behind_bytes() >> 20 {
+        say(
+            notes,
+            Level::Warning,
+            format!("Still reading the key logs, {behind} MiB behind: what they open is dark until then"),
+        );
     }
     for stream in &snapshot.streams {
         if let Some(error) = &stream.error {

@@ -115,7 +115,7 @@ async fn metrics(shared: &Shared, headers: &HeaderMap) -> Answer {
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = export::negotiate(Some(&accept.join(",")));
     let snapshot = shared.board.fresh(WAIT).await;
-    let make = || export::encode(&snapshot, format);
+    let make = || export::encode(&snapshot, shared.config_error().is_some(), format);
     let body = shared.cache.body(snapshot.number, format.content_type(), takes_gzip(headers), make);
     negotiated(format.content_type(), body)
 }
@@ -165,11 +165,7 @@ async fn part_of_api(shared: &Shared, part: api::Part, query: Query<'_>, headers
         }
     };
     let snapshot = shared.board.fresh(WAIT).await;
-    let about = api::About {
-        snapshot: &snapshot,
-        age: shared.board.age(),
-        config_error: shared.config.as_ref().and_then(super::config::Live::error),
-    };
+    let about = api::About { snapshot: &snapshot, age: shared.board.age(), config_error: shared.config_error() };
     let make = || request.json(&about);
     let gzip = takes_gzip(headers);
     match request.cached() {

@@ -69,6 +69,11 @@ impl Shared {
     pub(super) fn new(board: Board, config: Option<Live>) -> Self {
         Self { board, config, guard: Guard::default(), cache: Cache::default(), slots: Slots::new(CONNECTIONS) }
     }
+
+    /// Why the web configuration cannot be used as it is now.
+    pub(super) fn config_error(&self) -> Option<String> {
+        self.config.as_ref().and_then(Live::error)
+    }
 }
 
 /// Accepts connections until it is stopped.

@@ -70,6 +70,19 @@ impl Line {
         }
     }
 
+    /// Whether this can be what is left of a line whose front is gone: the rest of its label, of its name, its secret.
+    pub(super) fn is_rest(text: &[u8]) -> bool {
+        let is_hex = |word: &[u8]| word.iter().all(u8::is_ascii_hexdigit);
+        let mut words = text.rsplit(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let (secret, name, front, None) = (words.next(), words.next(), words.next(), words.next()) else {
+            return false;
+        };
+        // With a whole label it is a whole line, and a wrong one.
+        secret.is_some_and(is_hex)
+            && name.is_none_or(is_hex)
+            && front.is_none_or(|word| label(word).is_none() && word.iter().all(is_label_byte))
+    }
+
     fn rsa(name: &[u8], value: &[u8]) -> Option<Self> {
         let Some(id) = name.strip_prefix(b"Session-ID:") else {
             return Some(Self::Premaster { encrypted: fixed(name)?, premaster: secret(value, &[48])? });
@@ -108,8 +121,11 @@ fn label(word: &[u8]) -> Option<Label> {
 
 /// Has the form of a label: upper case, digits, underscores.
 fn is_label(word: &[u8]) -> bool {
-    word.first().is_some_and(u8::is_ascii_uppercase)
-        && word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+    word.first().is_some_and(u8::is_ascii_uppercase) && word.iter().all(is_label_byte)
+}
+
+const fn is_label_byte(byte: &u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_'
 }
 
 fn fixed<const N: usize>(text: &[u8]) -> Option<[u8; N]> {

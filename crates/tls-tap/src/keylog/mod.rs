@@ -1,5 +1,6 @@
 //! The NSS key log format (draft-ietf-tls-keylogfile), as programs really write it.
 
+mod form;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ mod write;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::keys::KeyStore;
+pub use form::Form;
 use line::Line;
 pub use write::line;
 
@@ -28,6 +30,8 @@ pub struct Counts {
     pub malformed: u64,
     /// The numbers of the first malformed lines, counted from 1.
     pub malformed_lines: Vec<u64>,
+    /// What it is instead of text, by its first bytes.
+    pub form: Option<Form>,
     /// NUL bytes passed over: a writer that keeps its offset leaves a hole when somebody truncates its file.
     pub nul_bytes: u64,
 }
@@ -48,6 +52,9 @@ impl Counts {
 #[derive(Debug, Default)]
 pub struct KeyLog {
     counts: Counts,
+    /// Its first bytes, until there are enough of them to tell what it is.
+    head: Vec<u8>,
+    begun: bool,
     /// The beginning of a line whose end has not arrived.
     partial: Zeroizing<Vec<u8>>,
     /// The line has outgrown the cap: its rest is passed over.
@@ -68,7 +75,35 @@ impl KeyLog {
     }
 
     /// Reads the next bytes and adds the secrets of complete lines.
-    pub fn push(&mut self, mut bytes: &[u8], store: &mut KeyStore) {
+    pub fn push(&mut self, bytes: &[u8], store: &mut KeyStore) {
+        if self.begun {
+            return self.lines(bytes, store);
+        }
+        let (first, rest) = bytes.split_at(bytes.len().min(Form::HEAD - self.head.len()));
+        self.head.extend_from_slice(first);
+        if self.head.len() == Form::HEAD {
+            self.begin(store);
+            self.lines(rest, store);
+        }
+    }
+
+    /// Enough has come to tell what it is, or no more will come.
+    fn begin(&mut self, store: &mut KeyStore) {
+        self.begun = true;
+        self.counts.form = Form::of(&self.head);
+        let head = std::mem::take(&mut self.head);
+        if self.counts.form.is_some_and(Form::is_unreadable) {
+            self.counts.lines = 1;
+            self.counts.malformed();
+        }
+        // A byte order mark, as some editors and PowerShell put in front of UTF-8.
+        self.lines(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head), store);
+    }
+
+    fn lines(&mut self, mut bytes: &[u8], store: &mut KeyStore) {
+        if self.counts.form.is_some_and(Form::is_unreadable) {
+            return;
+        }
         while let Some(&first) = bytes.first() {
             if first == 0 {
                 let rest = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
@@ -94,6 +129,9 @@ impl KeyLog {
 
     /// The key log has ended: its last line may lack the newline.
     pub fn finish(&mut self, store: &mut KeyStore) {
+        if !self.begun {
+            self.begin(store);
+        }
         if !self.partial.is_empty() || self.too_long {
             self.end_of_line(&[], store);
         }
@@ -114,15 +152,16 @@ impl KeyLog {
         }
     }
 
-    /// A hole begins or goes on. It ends the line before it; that the line was cut is no fault of the log.
+    /// A hole begins or goes on. It ends the line before it, which is damaged if that is not whole: writers go on in front of a hole
+    /// with lines, and only behind it with the rest of one.
     fn hole(&mut self, store: &mut KeyStore) {
-        if !self.partial.is_empty() && !self.too_long {
+        if !self.partial.is_empty() || self.too_long {
             let cut = Zeroizing::new(std::mem::replace(&mut *self.partial, Vec::with_capacity(Self::MAX_LINE)));
+            let whole = !std::mem::take(&mut self.too_long);
             self.counts.lines += 1;
-            self.apply(Line::parse(&cut).or(Some(Line::Empty)), store);
+            let line = Line::parse(&cut).filter(|line| whole && *line != Line::Unknown);
+            self.apply(line, store);
         }
-        self.partial.zeroize();
-        self.too_long = false;
         self.in_hole = true;
     }
 
@@ -143,9 +182,10 @@ impl KeyLog {
     }
 
     fn read(&mut self, text: &[u8], after_hole: bool, store: &mut KeyStore) {
+        let line = Line::parse(text);
         // The writer's buffer may have begun within a line whose front is now the hole.
-        let fallback = after_hole.then_some(Line::Empty);
-        self.apply(Line::parse(text).or(fallback), store);
+        let expected = line.is_none() && after_hole && Line::is_rest(text);
+        self.apply(if expected { Some(Line::Empty) } else { line }, store);
     }
 
     fn apply(&mut self, line: Option<Line>, store: &mut KeyStore) {

@@ -90,6 +90,53 @@ fn a_hole_is_no_error_wherever_it_is() {
 }
 
 #[test]
+fn what_a_hole_damages_is_told_and_what_it_leaves_is_not() {
+    let good = line("CLIENT_RANDOM", 1, 2, 48);
+    let malformed = |pieces: &[&str]| {
+        let (_, counts) = read(&[pieces.concat().as_bytes()]);
+        (counts.malformed, counts.malformed_lines, counts.secrets)
+    };
+    let hole = "\0".repeat(500);
+    for at in 1..good.len() - 1 {
+        let (front, rest) = good.split_at(at);
+        assert_eq!(malformed(&[&hole, rest, &good]).0, 0, "{rest}: its front is the hole");
+        let zeroed = malformed(&[&good, front, &hole, rest, &good]);
+        assert_eq!(zeroed.0, u64::from(at < good.len() - 1), "{front}: zeros within a line");
+        assert_eq!(zeroed.2, 2, "{front}");
+    }
+    assert_eq!(malformed(&[&good, &hole, "not a key\n", &good]), (1, vec![2], 2));
+    assert_eq!(malformed(&[&hole, "CLIENT_RANDOM 00 11\n", &good]), (1, vec![1], 1));
+    assert_eq!(malformed(&[&"A".repeat(5_000), &hole, &good]), (1, vec![1], 1));
+}
+
+#[test]
+fn what_is_no_text_is_told_once() {
+    let good = line("CLIENT_RANDOM", 1, 2, 48);
+    let utf16 = |mark: &[u8], order: fn(u16) -> [u8; 2]| {
+        [mark.to_vec(), good.repeat(50).encode_utf16().flat_map(order).collect()].concat()
+    };
+    for (bytes, form) in [
+        (utf16(b"\xff\xfe", u16::to_le_bytes), Form::Utf16),
+        (utf16(b"", u16::to_le_bytes), Form::Utf16),
+        (utf16(b"", u16::to_be_bytes), Form::Utf16),
+        ([&[0x1f, 0x8b, 8, 0][..], &[7; 5_000]].concat(), Form::Compressed),
+    ] {
+        for size in [1, 3, 4_096] {
+            let pieces: Vec<_> = bytes.chunks(size).collect();
+            let counts = read(&pieces).1;
+            assert_eq!((counts.form, counts.malformed, counts.lines, counts.nul_bytes), (Some(form), 1, 1, 0));
+        }
+    }
+    let (_, counts) = read(&[b"\xd4\xc3\xb2\xa1\n", good.as_bytes()]);
+    assert_eq!((counts.form, counts.malformed, counts.secrets), (Some(Form::Binary), 1, 1));
+    let (_, counts) = read(&["\u{feff}".as_bytes(), good.as_bytes()]);
+    assert_eq!((counts.malformed, counts.secrets), (0, 1), "a byte order mark is passed over");
+    for text in [&b"\xef\xbb\xbfCLIENT"[..], b"#\xc3\xa9", b"\0\0\0\0", b"\r\n", b"C", b""] {
+        assert_eq!(read(&[text]).1.form, None, "{text:?}");
+    }
+}
+
+#[test]
 fn the_last_line_may_lack_its_end_and_cuts_do_not_matter() {
     let text = [line("CLIENT_RANDOM", 1, 2, 48), line("CLIENT_TRAFFIC_SECRET_0", 3, 4, 48)].concat();
     let text = text.trim_end().as_bytes();

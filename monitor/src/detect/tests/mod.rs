@@ -7,4 +7,5 @@ mod generator;
 mod identity;
 mod sight;
 mod strangers;
+mod unfinished;
 mod world;

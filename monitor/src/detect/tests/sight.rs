@@ -115,6 +115,21 @@ fn a_verdict_needs_sight() {
 }
 
 #[test]
+fn a_dark_connection_counts_once_for_each_reason() {
+    let mut world = World::new();
+    for client in ["10.0.0.1:1", "10.0.0.1:2"] {
+        let on = world.open(client, ORIGIN);
+        for by in [Side::Client, Side::Server, Side::Client] {
+            world.say(on, Kind::Dark { by: Some(by), why: DarkWhy::H2LostSync });
+            world.say(on, Kind::Lit);
+        }
+        world.say(on, NO_KEY);
+    }
+    let counts: Vec<_> = world.detector.stats().connections.dark.iter().map(|(why, count)| (*why, *count)).collect();
+    assert_eq!(counts, [("h2_lost_sync", 2), ("no_key", 2)]);
+}
+
+#[test]
 fn a_connection_that_is_just_being_opened_is_waited_for() {
     let outcome = |settles: Option<Kind>| {
         let mut world = World::new();

@@ -28,7 +28,7 @@ fn exported() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
         let labels = family.series.iter().flat_map(|series| series.labels.iter().map(|(label, _)| (*label).to_owned()));
         (family.name.to_owned(), (kind, labels.collect()))
     };
-    families(&full()).iter().map(of).collect()
+    families(&full(), false).iter().map(of).collect()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::export::{Format, encode, families};
 use crate::model::Histogram;
 
 fn text(format: Format) -> String {
-    String::from_utf8(encode(&full(), format)).unwrap()
+    String::from_utf8(encode(&full(), false, format)).unwrap()
 }
 
 /// A sample line: name, labels, value, and what follows it.
@@ -109,7 +109,7 @@ fn open_metrics(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn open_metrics_is_what_its_specification_says() {
-    open_metrics(&String::from_utf8(encode(&empty(), Format::OpenMetrics)).unwrap());
+    open_metrics(&String::from_utf8(encode(&empty(), false, Format::OpenMetrics)).unwrap());
     let exemplars = open_metrics(&text(Format::OpenMetrics));
     let of = |start: &str| {
         let found = exemplars.iter().find(|(line, _)| line.starts_with(start)).map(|(_, id)| id.as_str());
@@ -165,7 +165,7 @@ fn every_format_has_the_same_values() {
 }
 
 fn decode() -> Vec<message::MetricFamily> {
-    let bytes = encode(&full(), Format::Protobuf);
+    let bytes = encode(&full(), false, Format::Protobuf);
     let mut rest = bytes.as_slice();
     let mut families = Vec::new();
     while !rest.is_empty() {
@@ -204,7 +204,7 @@ fn native_histograms_hold_every_observation() {
 
 #[test]
 fn promtool_accepts_it_where_there_is_one() {
-    for body in [encode(&full(), Format::Text), encode(&empty(), Format::Text)] {
+    for body in [encode(&full(), false, Format::Text), encode(&empty(), false, Format::Text)] {
         let promtool =
             Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let Ok(mut promtool) = promtool else {
@@ -219,7 +219,7 @@ fn promtool_accepts_it_where_there_is_one() {
 
 #[test]
 fn every_family_is_in_every_format() {
-    let names: Vec<&str> = families(&full()).iter().map(|family| family.name).collect();
+    let names: Vec<&str> = families(&full(), false).iter().map(|family| family.name).collect();
     let (classic, open) = (text(Format::Text), text(Format::OpenMetrics));
     let decoded = decode();
     for name in names {

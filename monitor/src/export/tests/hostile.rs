@@ -56,7 +56,7 @@ fn attack(settings: Settings) -> (Stats, Vec<Finding>) {
 fn series(stats: Stats, findings: Vec<Finding>) -> BTreeMap<&'static str, usize> {
     let latest = findings.into_iter().map(Arc::new).collect();
     let snapshot = Snapshot { stats, latest, ..Snapshot::default() };
-    families(&snapshot).iter().map(|family| (family.name, family.series.len())).collect()
+    families(&snapshot, false).iter().map(|family| (family.name, family.series.len())).collect()
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn series_of(families: &[Family], name: &str) -> usize {
 
 #[test]
 fn families_are_well_named_and_series_differ() {
-    let families = families(&full());
+    let families = families(&full(), false);
     let mut names = BTreeSet::new();
     for family in &families {
         let name = family.name;
@@ -99,11 +99,11 @@ fn what_a_scrape_costs() {
         let slot = snapshot.stats.servers.slot(Some(std::net::SocketAddr::from(([192, 0, 2, 1], n))));
         snapshot.stats.servers.at(slot).requests += 1;
     }
-    let series: usize = families(&snapshot).iter().map(|family| family.series.len()).sum();
+    let series: usize = families(&snapshot, false).iter().map(|family| family.series.len()).sum();
     for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
         let began = std::time::Instant::now();
         let rounds = 200;
-        let bytes = (0..rounds).map(|_| encode(&snapshot, format).len()).max();
+        let bytes = (0..rounds).map(|_| encode(&snapshot, false, format).len()).max();
         println!("{format:?}: {series} series, {bytes:?} bytes, {:?} a scrape", began.elapsed() / rounds);
     }
 }

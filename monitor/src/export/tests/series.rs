@@ -33,6 +33,24 @@ fn every_bounded_series_is_there_at_zero() {
 }
 
 #[test]
+fn a_web_config_that_fails_is_told() {
+    for (fails, value) in [(false, "0"), (true, "1")] {
+        let text = String::from_utf8(encode_families(families(&full(), fails), Format::Text)).unwrap();
+        assert!(text.contains(&format!("\nh2watch_web_config_failing {value}\n")));
+    }
+}
+
+#[test]
+fn the_build_names_every_feature_that_it_has() {
+    let text = String::from_utf8(encode_families(families(&full(), false), Format::Text)).unwrap();
+    let (_, features) = text.split_once("features=\"").unwrap();
+    let features = features.split('"').next().unwrap();
+    for (name, has) in [("ebpf", cfg!(feature = "ebpf")), ("pcap", cfg!(feature = "pcap"))] {
+        assert_eq!(features.split(',').any(|feature| feature == name), has, "{features}");
+    }
+}
+
+#[test]
 fn counts_land_in_their_series() {
     let samples = replayed(&samples::stats());
     let get = |series: &str| samples[&format!("h2watch_{series}")];
@@ -79,7 +97,7 @@ fn no_count_is_lost_between_the_series() {
 
 #[test]
 fn a_live_run_says_how_it_does() {
-    let families = families(&full());
+    let families = families(&full(), false);
     let text = String::from_utf8(encode_families(families, Format::Text)).unwrap();
     for line in [
         "h2watch_capturing 1",

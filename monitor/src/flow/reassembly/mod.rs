@@ -38,6 +38,9 @@ pub(crate) struct Payload<'m, 'b> {
 enum Start {
     /// Nothing was seen of this direction.
     Unseen,
+    /// Nothing was seen of it but that the other side acknowledged what comes before its first byte; until `until` that may have been
+    /// under way when the capture began, and so may what comes next.
+    Acknowledged { until: Time },
     /// The SYN was not seen: the lowest sequence number among the first few segments. Nothing is given on until it is settled.
     Floating,
     /// Settled: bytes in front of it are old.
@@ -123,8 +126,8 @@ impl<'m> Reassembly<'m> {
     }
 
     /// Nothing was seen of this direction.
-    pub(crate) fn unseen(&self) -> bool {
-        self.start == Start::Unseen
+    pub(crate) const fn unseen(&self) -> bool {
+        matches!(self.start, Start::Unseen | Start::Acknowledged { .. })
     }
 
     /// The start of the stream is `first`, as a SYN says that was captured late. Of no effect once bytes were given on.
@@ -134,7 +137,7 @@ impl<'m> Reassembly<'m> {
                 self.seq = first;
                 self.start = Start::Settled;
             }
-            Start::Floating => {
+            Start::Floating | Start::Acknowledged { .. } => {
                 if let Some(offset) = self.place(first).filter(|&offset| offset <= self.next) {
                     self.seq = first;
                     self.next = offset;
@@ -149,7 +152,7 @@ impl<'m> Reassembly<'m> {
     pub(crate) fn may_begin(&self, first: u32) -> bool {
         match self.start {
             Start::Unseen => true,
-            Start::Floating => self
+            Start::Floating | Start::Acknowledged { .. } => self
                 .place(first)
                 .is_some_and(|offset| offset <= self.next && offset.saturating_add(FLOATING_REACH) >= self.next),
             Start::Settled => self.place(first) == Some(ORIGIN),
@@ -166,7 +169,7 @@ impl<'m> Reassembly<'m> {
     pub(crate) fn accepts_reset(&self, seq: u32) -> bool {
         /// Windows beyond this are rare, and a forged RST is to be unlikely.
         const REACH: u64 = 1 << 24;
-        if self.start == Start::Unseen {
+        if self.unseen() {
             return true;
         }
         let top = self.held.end().unwrap_or(self.next).max(self.acked).max(self.next).saturating_add(REACH);
@@ -194,10 +197,7 @@ impl<'m> Reassembly<'m> {
         limits: &Limits,
         to: &mut impl Ordered<'m>,
     ) -> Option<Oddity> {
-        if self.start == Start::Unseen {
-            self.start = Start::Floating;
-            self.seq = payload.seq;
-        }
+        self.first_seen(payload.time, payload.seq);
         let length = (payload.chunk.len() as u64).saturating_add(u64::from(payload.missing));
         let offset = match self.place(payload.seq) {
             Some(offset)
@@ -257,6 +257,32 @@ impl<'m> Reassembly<'m> {
         odd
     }
 
+    /// The first segment with payload.
+    fn first_seen(&mut self, time: Time, seq: u32) {
+        let Start::Acknowledged { until } = self.start else {
+            if self.start == Start::Unseen {
+                (self.start, self.seq) = (Start::Floating, seq);
+            }
+            return;
+        };
+        let plausible = |offset: u64| {
+            offset <= self.next.saturating_add(WINDOW) && offset.saturating_add(FLOATING_REACH) >= self.next
+        };
+        match self.place(seq).filter(|&offset| time >= until && plausible(offset)) {
+            // What was acknowledged should have been seen, and so should what came since then.
+            Some(offset) => {
+                if offset < self.next {
+                    (self.next, self.seq) = (offset, seq);
+                }
+                self.start = if self.acked > self.next { Start::Settled } else { Start::Floating };
+            }
+            None => {
+                (self.start, self.seq) = (Start::Floating, seq);
+                (self.acked, self.overdue) = (self.next, None);
+            }
+        }
+    }
+
     /// The stream goes on at `seq`, more than a window away.
     fn restart(&mut self, time: Time, seq: u32, place: Option<u64>, to: &mut impl Ordered<'m>) {
         self.flush(time, to);
@@ -284,8 +310,10 @@ impl<'m> Reassembly<'m> {
 
     /// The FIN of this direction; `seq` is its own sequence number, behind the payload of its segment.
     pub(crate) fn fin(&mut self, seq: u32, to: &mut impl Ordered<'m>) {
-        if self.start == Start::Unseen {
+        if self.unseen() && self.acked <= self.next {
             self.seq = seq;
+        }
+        if self.unseen() {
             self.start = Start::Settled;
         }
         self.settle(to);

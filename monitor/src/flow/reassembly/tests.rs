@@ -41,8 +41,8 @@ impl Line {
     }
 
     fn ack(&mut self, ack: u32) {
-        self.stream.acknowledged(self.now, ack, &mut self.got);
         self.stream.overdue(self.now, &mut self.got);
+        self.stream.acknowledged(self.now, ack, &mut self.got);
     }
 
     fn wait(&mut self, ms: u64) {
@@ -195,6 +195,67 @@ fn without_a_syn_the_lowest_of_the_first_segments_is_the_start() {
     assert_eq!(line.got, Got { bytes: b"abcde".to_vec(), gaps: vec![] });
     line.put(90, b"old");
     assert_eq!(line.flush().bytes, b"abcde");
+}
+
+#[test]
+fn acknowledgments_alone_show_what_was_not_seen() {
+    let lost = |acks: &[(u64, u32)]| {
+        let mut line = Line::new(None);
+        for &(ms, ack) in acks {
+            line.wait(ms);
+            line.ack(ack);
+        }
+        line.flush().gaps
+    };
+    let whole = |bytes| vec![(bytes, GapWhere::Acknowledged)];
+    assert_eq!(lost(&[(0, 500)]), [], "a place to count from");
+    assert_eq!(lost(&[(0, 500), (30, 900), (30, 1_300)]), [], "under way when the capture began");
+    assert_eq!(lost(&[(0, 500), (30, 900), (1_000, 900), (5, 1_000), (30, 1_000)]), whole(100));
+    assert_eq!(lost(&[(0, u32::MAX), (1_000, 9), (20, 9)]), whole(10), "sequence numbers wrap");
+    assert_eq!(lost(&[(0, 500), (2_000, 501), (9_000, 501)]), [], "a FIN takes one");
+    assert_eq!(lost(&[(0, 500), (2_000, 600), (30, 600), (9, 601), (30, 601)]), whole(100), "and is no byte");
+    assert_eq!(lost(&[(0, 500), (2_000, 500 + (1 << 30) + 1), (2_000, 400), (30, 0x8000_0000)]), [], "no window");
+    assert_eq!(lost(&[(0, 500), (2_000, 600)]), [(100, GapWhere::End)]);
+}
+
+#[test]
+fn a_direction_that_is_seen_late_begins_where_it_is_seen() {
+    let joined = |ms: u64, seq: u32, ms_more: u64| {
+        let mut line = Line::new(None);
+        line.ack(100);
+        line.wait(ms);
+        line.ack(103);
+        line.wait(ms_more);
+        line.put(seq, b"defg");
+        line.ack(seq + 4);
+        line.wait(1_000);
+        line.flush()
+    };
+    let got = |bytes: &[u8], gaps: &[u64]| Got {
+        bytes: bytes.to_vec(),
+        gaps: gaps.iter().map(|&bytes| (bytes, GapWhere::Acknowledged)).collect(),
+    };
+    assert_eq!(joined(5, 103, 5), got(b"defg", &[]));
+    assert_eq!(joined(5, 150, 5), got(b"defg", &[]), "what is missing was under way when the capture began");
+    assert_eq!(joined(5, 99, 5), got(b"defg", &[]), "it can be captured behind its acknowledgment");
+    assert_eq!(joined(2_000, 99, 5), got(b"defg", &[]), "whenever that is");
+    assert_eq!(joined(2_000, 103, 5), got(b"defg", &[3]));
+    assert_eq!(joined(2_000, 113, 5), got(b"defg", &[13]));
+    assert_eq!(joined(2_000, 113, 50), got(b"defg", &[3, 10]));
+    assert_eq!(joined(2_000, 0x7000_0000, 5), got(b"defg", &[]), "the acknowledgments were of something else");
+}
+
+#[test]
+fn a_hole_and_what_never_came_are_lost_once() {
+    let mut line = Line::new(Some(0));
+    line.put(0, b"ab");
+    line.ack(8);
+    line.put(4, b"ef");
+    line.wait(20);
+    line.put(8, b"ij");
+    let got = line.flush();
+    assert_eq!(got.bytes, b"abefij");
+    assert_eq!(got.gaps, [(2, GapWhere::Acknowledged), (2, GapWhere::Acknowledged)]);
 }
 
 #[test]

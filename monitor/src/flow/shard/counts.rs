@@ -21,6 +21,8 @@ pub struct FlowCounts {
     pub held_evicted: u64,
     /// Anomaly and dark events that were not given because of the cap of each connection.
     pub unsaid: u64,
+    /// Flows with payload that have ended, of which no packet of the client was seen; of the server.
+    pub one_way: [u64; 2],
     /// Bytes that wait for missing segments.
     pub waiting_bytes: u64,
     /// Encrypted bytes held back.
@@ -45,6 +47,9 @@ impl FlowCounts {
         self.reassembly_evicted += other.reassembly_evicted;
         self.held_evicted += other.held_evicted;
         self.unsaid += other.unsaid;
+        let ([client, server], [more_client, more_server]) = (&mut self.one_way, other.one_way);
+        *client += more_client;
+        *server += more_server;
         self.waiting_bytes += other.waiting_bytes;
         self.held_bytes += other.held_bytes;
         self.table_bytes += other.table_bytes;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::Events;
 use super::super::table::{List, State};
 use super::{Shard, replace};
-use crate::model::{CloseHow, ConnectionId, Time};
+use crate::model::{CloseHow, ConnectionId, Side, Time};
 
 impl Shard<'_> {
     /// Forgets flows that were idle for too long, a bounded number of them: no more come than packets did.
@@ -68,6 +68,10 @@ impl Shard<'_> {
         self.unwanted(at, id);
         let Some(slot) = self.table.get_mut(at) else { return };
         let State::Open(mut connection) = std::mem::replace(&mut slot.state, State::Closed) else { return };
+        if let Some(low) = slot.start.silent() {
+            let [client, server] = &mut self.counts.one_way;
+            *(if connection.upper().side(low) == Side::Client { client } else { server }) += 1;
+        }
         let weight = std::mem::take(&mut slot.weight);
         replace(&mut self.weight.0, weight.0 as usize, 0);
         replace(&mut self.weight.1, weight.1 as usize, 0);

@@ -65,6 +65,7 @@ struct Counted {
     reassembly_evicted: u64,
     held_evicted: u64,
     unsaid: u64,
+    one_way: [u64; 2],
 }
 
 /// Flows that hold bytes of one kind, oldest first, and the bytes of all. May name flows that hold none any more.
@@ -328,6 +329,7 @@ impl<'m> Shard<'m> {
             reassembly_evicted: self.counts.reassembly_evicted,
             held_evicted: self.counts.held_evicted,
             unsaid: self.counts.unsaid,
+            one_way: self.counts.one_way,
             waiting_bytes: self.waiting.bytes as u64,
             held_bytes: self.holding.bytes as u64,
             table_bytes: self.table.memory() as u64,

@@ -1,4 +1,4 @@
-use super::script::{ACK, FIN, RST, SYN, Script};
+use super::script::{ACK, FIN, RST, SYN, Script, short};
 use crate::limits::Limits;
 
 const REQUEST: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -129,6 +129,41 @@ fn without_a_syn_the_content_says_who_is_who() {
             "closed InputEnded 70 0"
         ]
     );
+}
+
+#[test]
+fn what_a_client_left_was_left_when_it_left() {
+    let mut script = script();
+    script.open();
+    script.client(REQUEST);
+    script.now.0 += 30_000_000_000;
+    script.send(true, script.client, script.server, FIN | ACK, b"");
+    let left = script.now;
+    script.now.0 += 5_000_000_000;
+    script.shard.finish(script.now, &mut script.out);
+    let ended = script.out.drain().find(|(_, event)| short(event) == "ended 1 Fin(Client)");
+    assert_eq!(ended.map(|(_, event)| event.time), Some(left));
+}
+
+#[test]
+fn one_direction_alone_shows_what_the_other_had() {
+    let mut script = script();
+    let (client, server) = (script.client, script.server);
+    script.send(true, client - 1, 0, SYN, b"");
+    script.send(true, client, server, ACK, b"");
+    script.client(REQUEST);
+    script.server += 40;
+    script.send(true, script.client, script.server, ACK, b"");
+    script.now.0 += 30_000_000;
+    script.send(true, script.client, script.server + 1, FIN | ACK, b"");
+    let told = script.finish();
+    assert!(told.contains(&"gap Server 40 acknowledged".to_owned()), "{told:?}");
+    assert_eq!(script.shard.counts().one_way, [0, 1]);
+    script.port += 1;
+    script.send(false, server - 1, client, SYN | ACK, b"");
+    script.send(false, server, client + 30, ACK, RESPONSE);
+    assert!(script.finish().contains(&"gap Client 30 end".to_owned()));
+    assert_eq!(script.shard.counts().one_way, [1, 1]);
 }
 
 #[test]

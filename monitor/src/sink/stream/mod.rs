@@ -184,6 +184,8 @@ struct Shared {
     dropped: AtomicU64,
     queued: AtomicU64,
     error: Mutex<Option<String>>,
+    /// Whoever read it has left for good.
+    gone: AtomicBool,
     /// Open the target again.
     reopen: AtomicBool,
     /// The run is over: write what there is, and wait for nothing.
@@ -308,6 +310,8 @@ impl Stream {
         let health = self.health();
         let what = format!("cannot write the events to {}, they are not complete", self.name);
         match health.error {
+            // Whoever reads a pipe may have enough of it: `head` ends like this.
+            _ if self.shared.gone.load(Ordering::Acquire) => Ok(()),
             Some(error) => Err(format!("{what}: {error}")),
             None if !ended => Err(format!("{what}: it takes nothing, {} are left", health.queued)),
             None => Ok(()),

@@ -277,7 +277,9 @@ fn a_reader_that_leaves_is_no_failure_and_holds_nothing_up() {
         stream.finding(&gap(number));
     }
     stream.finish_within(&Stats::default(), Verdict::Nothing, LONG).unwrap();
-    assert_eq!((stream.health().written, stream.health().dropped), (0, 10));
+    let health = stream.health();
+    assert_eq!((health.written, health.dropped), (0, 10));
+    assert!(health.error.is_some_and(|error| error.contains("reader has gone")), "while it runs, it is told");
 }
 
 #[test]

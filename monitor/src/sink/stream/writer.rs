@@ -142,8 +142,11 @@ impl Writer {
                 Err(error) => error,
             };
             let busy = matches!(error.kind(), ErrorKind::WouldBlock);
-            self.gone |= error.kind() == ErrorKind::BrokenPipe;
-            if !busy && !self.gone {
+            if error.kind() == ErrorKind::BrokenPipe {
+                self.gone = true;
+                self.shared.gone.store(true, Ordering::Release);
+                self.shared.failed(Some("its reader has gone, nothing is written there any more".to_owned()));
+            } else if !busy && !self.gone {
                 self.shared.failed(Some(error.to_string()));
             }
             if self.batch.ends.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::page::{BAD, DIM, GOOD, PLAIN, Page, WARN, counted, grouped, moment, size, span};
 use super::sections::{joined, parts_row};
-use crate::model::Stats;
+use crate::model::{Phase, Stats, Unfinished};
 use crate::sink::{printable, words};
 
 /// What the capture showed.
@@ -37,6 +37,7 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
         "responses",
         answers.map(|((protocol, class), &n)| (format!("{} over {}", words::class(*class), protocol.name()), n)),
     );
+    unanswered(page, stats);
     let by_status =
         |errors: &BTreeMap<u16, u64>| joined(errors.iter().map(|(status, &n)| (format!("with {status}"), n)));
     let (own, unattributed) = (&stats.origin_errors, &stats.unattributed_errors);
@@ -73,6 +74,27 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
     }
 }
 
+/// Requests that got no response and that nobody failed: whoever looks for a hanging origin looks for these.
+fn unanswered(page: &mut Page, stats: &Stats) {
+    let parts = stats.unfinished.iter().filter(|((_, phase), _)| *phase != Phase::InBody);
+    let parts: Vec<String> = parts
+        .map(|(&(what, phase), waits)| {
+            let (count, longest) = (grouped(waits.count), span(waits.longest));
+            match (what, phase) {
+                (Unfinished::InFlight, _) => format!("{count} in flight at the end (longest {longest})"),
+                (Unfinished::Abandoned, _) => {
+                    format!("{count} abandoned by the client before a response (after up to {longest})")
+                }
+                (Unfinished::Unseen, Phase::Unknown) => format!("{count} whose response may have been lost"),
+                (Unfinished::Unseen, _) => format!("{count} whose end was not seen"),
+            }
+        })
+        .collect();
+    if !parts.is_empty() {
+        page.row("unanswered", WARN, &parts.join(", "));
+    }
+}
+
 /// What the capture did not show, and what would.
 pub(super) fn unseen(page: &mut Page, stats: &Stats) {
     page.heading("Not seen", "");
@@ -88,6 +110,14 @@ pub(super) fn unseen(page: &mut Page, stats: &Stats) {
         );
     }
     let seen = &stats.connections;
+    for (side, &count) in &seen.one_way {
+        let text = format!(
+            "no packet of the {}'s side was captured on {}: capture both directions",
+            words::side(*side),
+            counted(count, "connection")
+        );
+        page.row("one way", WARN, &text);
+    }
     for (why, &count) in seen.dark.iter().filter(|(_, count)| **count > 0) {
         let text = format!("{}, {why}: {}", counted(count, "connection"), remedy(why));
         page.row("dark", if matches!(*why, "not_http" | "http1") { DIM } else { WARN }, &text);
@@ -123,7 +153,7 @@ pub(super) fn unseen(page: &mut Page, stats: &Stats) {
             &format!("{} of NUL passed over (a log that was emptied while in use)", size(keys.holes)),
         );
     }
-    if keys.randoms > 0 && keys.matched + keys.found_late == 0 {
+    if keys.randoms > 0 && keys.matched + keys.found_late == 0 && seen.want_keys() {
         let text = "matches no connection of this capture: is it the same process and the same time?";
         page.row("key log", WARN, text);
     }

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use super::{Layout, Report};
-use crate::model::{CaseKind, Edge, Outcome, Stats, Unsure, Verdict};
+use crate::model::{CaseKind, Edge, Outcome, Phase, Protocol, Side, Stats, Unfinished, Unsure, Verdict, Waits};
 use crate::sink::samples;
 
 const WIDE: Layout = Layout { width: 100, unicode: true };
@@ -96,15 +98,75 @@ fn the_verdict_says_what_happened_to_whom() {
 
 #[test]
 fn nothing_is_said_with_what_was_seen_and_doubt_with_what_to_do() {
-    let stats = Stats { requests: [(crate::model::Protocol::H2, 9)].into(), ..Stats::default() };
+    let stats = Stats { requests: [(Protocol::H2, 9)].into(), ..Stats::default() };
     let line = first_line(&stats, Verdict::Nothing);
     assert_eq!(line, "Nothing found: of 9 requests none was left without a complete response.");
-    for unsure in [Unsure::Empty, Unsure::NoHttp, Unsure::Dark, Unsure::Lost, Unsure::Suspected] {
+    let all = [Unsure::Empty, Unsure::NoHttp, Unsure::Dark, Unsure::Lost, Unsure::Suspected, Unsure::Unanswered];
+    for unsure in all {
         let text = plain(&Report::new(false), &stats, Verdict::Inconclusive(unsure), &WIDE);
         let mut lines = text.lines();
         assert!(lines.next().unwrap().starts_with("Inconclusive: "), "{text}");
         assert!(lines.any(|line| line.starts_with("To do: ")), "{text}");
     }
+}
+
+#[test]
+fn nothing_is_no_more_than_was_seen() {
+    let mut stats = Stats { requests: [(Protocol::H2, 9)].into(), ..Stats::default() };
+    let waits = |count, seconds| Waits { count, long: 0, longest: Duration::from_secs(seconds) };
+    stats.unfinished = [
+        ((Unfinished::InFlight, Phase::BeforeResponse), waits(2, 60)),
+        ((Unfinished::InFlight, Phase::InBody), waits(1, 90)),
+        ((Unfinished::Abandoned, Phase::BeforeResponse), waits(1, 30)),
+    ]
+    .into();
+    assert_eq!(
+        first_line(&stats, Verdict::Nothing),
+        "Nothing found: of 9 requests none was left without a complete response, apart from 3 in flight at the end, 1 abandoned by the client."
+    );
+    let text = plain(&Report::new(false), &stats, Verdict::Nothing, &Layout { width: 160, unicode: true });
+    let row = "unanswered   2 in flight at the end (longest 60 s), 1 abandoned by the client before a response (after up to 30 s)";
+    assert!(text.contains(row), "{text}");
+    stats.unfinished.clear();
+    stats.input.damage = vec!["x.pcap: cut off at byte 4711".into()];
+    assert_eq!(
+        first_line(&stats, Verdict::Nothing),
+        "Nothing found in what could be read; the input is damaged: of 9 requests none was left without a complete response."
+    );
+    let unsure = first_line(&stats, Verdict::Inconclusive(Unsure::Dark));
+    assert!(unsure.starts_with("Inconclusive, and the input is damaged: "), "{unsure}");
+}
+
+#[test]
+fn what_hides_the_requests_is_named_with_its_remedy() {
+    let said = |change: fn(&mut Stats)| {
+        let mut stats = Stats::default();
+        (stats.connections.total, stats.connections.bytes) = (4, 10_000);
+        change(&mut stats);
+        let layout = Layout { width: 160, unicode: true };
+        let text = plain(&Report::new(false), &stats, Verdict::Inconclusive(Unsure::NoHttp), &layout);
+        text.lines().take(2).collect::<Vec<_>>().join("\n")
+    };
+    let cut = said(|stats| stats.gaps = [("truncated", (9, 5_000))].into());
+    assert!(cut.contains("snap length") && cut.contains("-s 0") && !cut.contains("--keylog"), "{cut}");
+    let other = said(|stats| {
+        stats.connections.versions = [("1.3", 3)].into();
+        stats.connections.protocols = [(Protocol::Other, 3)].into();
+    });
+    assert!(
+        other.contains("3 TLS connections were read, and none speaks HTTP") && !other.contains("--keylog"),
+        "{other}"
+    );
+    let locked = said(|stats| stats.connections.dark = [("no_key", 3)].into());
+    assert!(locked.contains("could not be read") && locked.contains("--keylog"), "{locked}");
+    let one_way = said(|stats| stats.connections.one_way = [(Side::Client, 2)].into());
+    assert!(
+        one_way.contains("capture both directions: no packet of the client's side is there on 2 connections"),
+        "{one_way}"
+    );
+    assert!(!one_way.contains("--keylog"), "{one_way}");
+    let nothing = said(|_| {});
+    assert!(nothing.contains("if that traffic is TLS, give its keys with --keylog"), "{nothing}");
 }
 
 #[test]

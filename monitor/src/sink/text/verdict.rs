@@ -1,7 +1,9 @@
 //! The first line: what the person who was woken wants to know.
 
 use super::page::{BAD, BOLD, GOOD, Page, WARN, counted};
-use crate::model::{CaseKind, Outcome, Stats, Unsure, Verdict};
+use super::sections::joined;
+use crate::model::{CaseKind, Outcome, Protocol, Stats, Unfinished, Unsure, Verdict};
+use crate::sink::words;
 
 /// Cases of one kind by outcome.
 #[derive(Clone, Copy, Default)]
@@ -36,20 +38,36 @@ impl Tally {
 pub(super) fn verdict(page: &mut Page, stats: &Stats, verdict: Verdict) {
     match verdict {
         Verdict::Found => found(page, stats),
-        Verdict::Nothing => {
-            let requests = stats.requests.values().sum();
-            let text = format!(
-                "Nothing found: of {} none was left without a complete response.",
-                counted(requests, "request")
-            );
-            page.paragraph(0, GOOD.bold(), &text);
-        }
+        Verdict::Nothing => nothing(page, stats),
         Verdict::Inconclusive(unsure) => {
             let (text, remedy) = inconclusive(unsure, stats);
-            page.paragraph(0, WARN.bold(), &format!("Inconclusive: {text}"));
+            let and = if stats.input.damage.is_empty() { "" } else { ", and the input is damaged" };
+            page.paragraph(0, WARN.bold(), &format!("Inconclusive{and}: {text}"));
             page.paragraph(0, BOLD, &format!("To do: {remedy}"));
         }
     }
+}
+
+/// A zero counts only as far as was seen: what is no case and has no complete response is named with it.
+fn nothing(page: &mut Page, stats: &Stats) {
+    let unfinished = |wanted| -> u64 {
+        stats.unfinished.iter().filter(|((what, _), _)| *what == wanted).map(|(_, waits)| waits.count).sum()
+    };
+    let apart = joined(
+        [
+            (Unfinished::InFlight, "in flight at the end"),
+            (Unfinished::Abandoned, "abandoned by the client"),
+            (Unfinished::Unseen, "whose end was not seen"),
+        ]
+        .into_iter()
+        .map(|(what, words)| (words.to_owned(), unfinished(what))),
+    );
+    let (damaged, style) =
+        if stats.input.damage.is_empty() { ("", GOOD) } else { (" in what could be read; the input is damaged", WARN) };
+    let requests = counted(stats.requests.values().sum(), "request");
+    let apart = if apart.is_empty() { apart } else { format!(", apart from {apart}") };
+    let text = format!("Nothing found{damaged}: of {requests} none was left without a complete response{apart}.");
+    page.paragraph(0, style.bold(), &text);
 }
 
 fn found(page: &mut Page, stats: &Stats) {
@@ -102,8 +120,9 @@ fn found(page: &mut Page, stats: &Stats) {
 }
 
 /// What could not be seen, and what to do about it.
-fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, &'static str) {
-    match unsure {
+fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, String) {
+    let both = one_way(stats).map(|text| format!("capture both directions: {text}."));
+    let (text, remedy) = match unsure {
         Unsure::Empty if stats.kernel_resets.is_some() => (
             "no plaintext was read.".into(),
             "kernel_only counts resets and reads nothing: leave it out to see requests; without it, see whether h2watch doctor finds the library.",
@@ -111,10 +130,7 @@ fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, &'static str) {
         Unsure::Empty => {
             ("the capture holds no packets.".into(), "check the interface and the filter that it was taken with.")
         }
-        Unsure::NoHttp => (
-            "no HTTP request could be seen.".into(),
-            "capture between the edge and the origin; if that traffic is TLS, give its keys with --keylog.",
-        ),
+        Unsure::NoHttp => no_http(stats),
         Unsure::Dark => (
             "no case was found, but too much of the traffic could not be read to say \"nothing\".".into(),
             "see under \"Not seen\" what each reason needs; --verbose names the connections.",
@@ -129,6 +145,55 @@ fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, &'static str) {
                 format!("{} {is}", counted(stats.suspected, "downgrade"))
             }),
             "give the keys of these connections with --keylog, and run again.",
+        ),
+        Unsure::Unanswered => (
+            "no case was found, but too many requests have neither a response nor an end in the capture to say \"nothing\".".into(),
+            "capture both directions, for longer than a request may take; a request that waits for long says that the origin hangs.",
+        ),
+    };
+    (text, both.unwrap_or_else(|| remedy.to_owned()))
+}
+
+/// Most connections were captured in one direction only.
+fn one_way(stats: &Stats) -> Option<String> {
+    let seen = &stats.connections;
+    let (side, &count) = seen.one_way.iter().max_by_key(|(_, count)| **count)?;
+    let of = counted(count, "connection");
+    let most = count.saturating_mul(2) >= seen.total;
+    most.then(|| format!("no packet of the {}'s side is there on {of}", words::side(*side)))
+}
+
+/// Why no request was seen.
+fn no_http(stats: &Stats) -> (String, &'static str) {
+    let seen = &stats.connections;
+    let cut = stats.gaps.get("truncated").is_some_and(|gap| gap.1.saturating_mul(100) > seen.bytes);
+    let other = seen.protocols.get(&Protocol::Other).copied().unwrap_or(0);
+    let tls = other.min(seen.versions.values().sum());
+    let locked = ["no_key", "joined_late"].iter().any(|why| seen.dark.get(why).is_some_and(|&count| count > 0));
+    match () {
+        () if cut => (
+            "no HTTP request could be seen: packets were cut off by the snap length.".into(),
+            "capture whole packets (tcpdump -s 0).",
+        ),
+        () if locked => (
+            "no HTTP request could be seen: TLS connections could not be read.".into(),
+            "give their keys with --keylog; see under \"Not seen\" what each reason needs.",
+        ),
+        () if tls > 0 => (
+            format!(
+                "no HTTP request could be seen: {} read, and {} HTTP.",
+                if tls == 1 {
+                    "1 TLS connection was".to_owned()
+                } else {
+                    format!("{} were", counted(tls, "TLS connection"))
+                },
+                if tls == 1 { "it does not speak" } else { "none speaks" }
+            ),
+            "capture between the edge and the origin: this is other traffic.",
+        ),
+        () => (
+            "no HTTP request could be seen.".into(),
+            "capture between the edge and the origin; if that traffic is TLS, give its keys with --keylog.",
         ),
     }
 }

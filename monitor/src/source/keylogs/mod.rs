@@ -1,18 +1,20 @@
 //! Key logs that grow: files, directories and named pipes, followed.
 //!
-//! Nothing here waits: pipes are opened without blocking, and a call reads a bounded number of bytes. A file is read by offset, so that
-//! one that came by its descriptor (`/dev/fd/3`) keeps the position that its other readers see.
+//! Nothing here waits: pipes are opened without blocking, and a call reads for a bounded time. A file is read by offset, so that one that
+//! came by its descriptor (`/dev/fd/3`) keeps the position that its other readers see.
 
+mod exposed;
 mod follow;
 #[cfg(test)]
 mod tests;
 mod watched;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+pub use exposed::is_reachable;
 use follow::Budget;
 use watched::Watched;
 
@@ -46,12 +48,16 @@ pub struct KeyLogHealth {
     pub error: Option<String>,
     /// Others than its owner may read it.
     pub exposed: bool,
+    /// Where what they may read is: the file itself, also in a directory.
+    pub exposed_file: Option<PathBuf>,
     /// Bytes read from it.
     pub bytes: u64,
     /// Lines that ended in them.
     pub lines: u64,
     /// Bytes of holes that were passed over: a writer that keeps its offset leaves one when somebody truncates its file.
     pub holes: u64,
+    /// Bytes at the beginning of long files that were not read: more keys stand behind them than are kept.
+    pub skipped: u64,
     /// Times it was truncated or replaced.
     pub restarts: u64,
     /// Files and pipes that are open for it: several for a directory, and while a replaced file may still grow.
@@ -62,11 +68,11 @@ pub struct KeyLogHealth {
     pub quiet: Option<Duration>,
 }
 
-/// Bytes that one call reads: a few milliseconds of work.
-const AT_ONCE: u64 = 1 << 20;
-
-/// Bytes of one reading.
+/// Bytes of one reading: less than a millisecond of work.
 const BUFFER: usize = 64 << 10;
+
+/// Most bytes that a key log has for one connection, about: of TLS 1.3 six lines of less than 200.
+const CONNECTION: u64 = 2 << 10;
 
 /// Open files are looked at this often where there are few of them; where there are many, each costs this much patience.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -83,6 +89,10 @@ pub struct KeyLogs {
     more: bool,
     /// Where the next call begins, so that one log that grows fast does not starve the others.
     turn: usize,
+    /// No longer followed, which is still to be told.
+    dropped: Vec<Watched>,
+    /// Bytes at the end of a long file that hold all the keys that are kept.
+    room: u64,
 }
 
 /// Numbers of logs, used again when they are free.
@@ -107,14 +117,14 @@ impl Numbers {
 
 impl Default for KeyLogs {
     fn default() -> Self {
-        Self::new(&[])
+        Self::new(&[], 0)
     }
 }
 
 impl KeyLogs {
-    /// Follows these paths, there yet or not.
+    /// Follows these paths, there yet or not. `connections`: those whose keys are kept. What stands in a file before so many is not read.
     #[must_use]
-    pub fn new(paths: &[PathBuf]) -> Self {
+    pub fn new(paths: &[PathBuf], connections: usize) -> Self {
         Self {
             watched: paths.iter().map(|path| Watched::new(path.clone())).collect(),
             numbers: Numbers::default(),
@@ -122,34 +132,64 @@ impl KeyLogs {
             looked: None,
             more: false,
             turn: 0,
+            dropped: Vec::new(),
+            room: CONNECTION.saturating_mul(connections as u64),
         }
     }
 
-    /// Reads what is new, without waiting. Called too soon after the last time it does nothing.
-    pub fn poll(&mut self, take: &mut dyn FnMut(KeyLogNews<'_>)) {
-        self.poll_at(Instant::now(), take);
+    /// Follows these paths from now on. One that stays goes on where it is.
+    pub fn change(&mut self, paths: &[PathBuf]) {
+        let mut before = std::mem::take(&mut self.watched);
+        let mut kept = |path: &Path| before.iter().position(|one| one.path() == path).map(|at| before.swap_remove(at));
+        self.watched = paths.iter().map(|path| kept(path).unwrap_or_else(|| Watched::new(path.clone()))).collect();
+        self.dropped.append(&mut before);
+        self.reopen();
     }
 
-    fn poll_at(&mut self, now: Instant, take: &mut dyn FnMut(KeyLogNews<'_>)) {
-        let open: usize = self.watched.iter().map(Watched::open).sum();
+    /// Reads what is new, without waiting, for no longer than `within`. Called too soon after the last time it does nothing.
+    pub fn poll(&mut self, within: Duration, take: &mut dyn FnMut(KeyLogNews<'_>)) {
+        self.poll_at(Instant::now(), within, take);
+    }
+
+    /// The last call left something unread: the next one goes on at once.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.more
+    }
+
+    fn poll_at(&mut self, now: Instant, within: Duration, take: &mut dyn FnMut(KeyLogNews<'_>)) {
+        let Self { watched, numbers, buffer, dropped, .. } = self;
+        dropped.drain(..).for_each(|mut one| one.end(numbers, take));
+        let open: usize = watched.iter().map(Watched::open).sum();
         let pause = PAUSE * u32::try_from(open.div_ceil(FEW)).unwrap_or(u32::MAX);
         let soon = self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < pause);
         if soon && !self.more {
             return;
         }
         self.looked = Some(now);
-        let mut budget = Budget { bytes: AT_ONCE, more: false, now };
-        let count = self.watched.len().max(1);
-        for at in 0..self.watched.len() {
-            if let Some(watched) = self.watched.get_mut((self.turn + at) % count) {
-                watched.poll(&mut budget, &mut self.numbers, &mut self.buffer, take);
+        watched.iter_mut().for_each(|one| one.attend(now, numbers, take));
+        let mut budget = Budget::new(within, now);
+        let count = watched.len().max(1);
+        // One buffer of each in turn: a few lines that are new are not kept waiting by a long log beside them.
+        for all in std::iter::once(true).chain(std::iter::repeat(false)) {
+            self.more = false;
+            for turn in (self.turn..).take(watched.len()) {
+                if budget.is_over() {
+                    (self.turn, self.more) = (turn % count, true);
+                    return;
+                }
+                if let Some(one) = watched.get_mut(turn % count) {
+                    self.more |= one.read(all, self.room, &mut budget, buffer, take);
+                }
+            }
+            if !self.more {
+                return;
             }
         }
-        self.turn = (self.turn + 1) % count;
-        self.more = budget.more;
     }
 
-    /// Opens every file anew at the next reading, and reads it from its beginning. Pipes stay open: what is in them would be lost.
+    /// Looks at every path at the next reading, and at whether its file still holds what was read of it: that it goes on from there. One
+    /// that could not be read is opened anew.
     pub fn reopen(&mut self) {
         self.watched.iter_mut().for_each(Watched::reopen);
         self.looked = None;

@@ -7,7 +7,10 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{AT_ONCE, KeyLogNews, KeyLogs};
+use super::{BUFFER, KeyLogNews, KeyLogs};
+
+/// Longer than any reading takes.
+const LONG: Duration = Duration::from_secs(600);
 
 /// Key logs with a clock of their own, and what they gave: each log's text, `|` where it began anew.
 struct World {
@@ -19,9 +22,14 @@ struct World {
 
 impl World {
     fn new(names: &[&str]) -> Self {
+        Self::keeping(names, 1 << 20)
+    }
+
+    /// With room for the keys of so many connections.
+    fn keeping(names: &[&str], connections: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths: Vec<PathBuf> = names.iter().map(|name| folder.path().join(name)).collect();
-        Self { folder, logs: KeyLogs::new(&paths), now: Instant::now(), texts: BTreeMap::new() }
+        Self { folder, logs: KeyLogs::new(&paths, connections), now: Instant::now(), texts: BTreeMap::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -37,8 +45,12 @@ impl World {
     /// Goes on by a second.
     fn poll(&mut self) {
         self.now += Duration::from_secs(1);
+        self.read(LONG);
+    }
+
+    fn read(&mut self, within: Duration) {
         let texts = &mut self.texts;
-        self.logs.poll_at(self.now, &mut |news| match news {
+        self.logs.poll_at(self.now, within, &mut |news| match news {
             KeyLogNews::Bytes { log, bytes, .. } => {
                 texts.entry(log).or_default().push_str(std::str::from_utf8(bytes).unwrap());
             }
@@ -207,53 +219,136 @@ fn a_directory_with_too_many_files_says_so() {
 
 #[test]
 fn devices_and_sockets_are_refused() {
-    let mut logs = KeyLogs::new(&[PathBuf::from("/dev/null")]);
-    logs.poll_at(Instant::now(), &mut |_| panic!("nothing to read"));
+    let mut logs = KeyLogs::new(&[PathBuf::from("/dev/null")], 1);
+    logs.poll_at(Instant::now(), LONG, &mut |_| panic!("nothing to read"));
     let health = &logs.health()[0];
     assert!(!health.readable && health.error.as_ref().unwrap().contains("character device"), "{health:?}");
 }
 
 #[test]
-fn a_call_reads_a_bounded_part_and_the_next_goes_on_at_once() {
-    let mut world = World::new(&["keys", "other"]);
-    let bytes = 2 * usize::try_from(AT_ONCE).unwrap();
-    world.append("keys", &"0123456789abcde\n".repeat(bytes / 16));
-    world.append("other", "short\n");
-    world.poll();
-    assert_eq!(world.logs.health()[0].bytes, AT_ONCE);
-    assert_eq!(world.logs.health()[0].behind, AT_ONCE);
-    // No pause between calls while something is left.
-    let texts = &mut world.texts;
-    for _ in 0..3 {
-        world.logs.poll_at(world.now, &mut |news| {
-            if let KeyLogNews::Bytes { log, bytes, .. } = news {
-                texts.entry(log).or_default().push_str(std::str::from_utf8(bytes).unwrap());
-            }
-        });
+fn a_call_reads_for_a_bounded_time_and_the_next_goes_on_at_once() {
+    let mut world = World::new(&["keys"]);
+    world.append("keys", &line(3 * BUFFER));
+    world.now += Duration::from_secs(1);
+    for round in 1..=3_u64 {
+        // Without any time one buffer is read all the same, and no pause is made while something is left.
+        world.read(Duration::ZERO);
+        let health = &world.logs.health()[0];
+        assert_eq!((health.bytes, health.behind), (round * BUFFER as u64, (3 - round) * BUFFER as u64));
+        assert_eq!(world.logs.is_behind(), round < 3);
     }
-    let mut lengths: Vec<usize> = world.texts().iter().map(|text| text.len()).collect();
-    lengths.sort_unstable();
-    assert_eq!(lengths, [6, bytes]);
+    assert_eq!(world.texts(), [line(3 * BUFFER)]);
+}
+
+/// A line of this length.
+fn line(length: usize) -> String {
+    format!("{}\n", "x".repeat(length - 1))
+}
+
+#[test]
+fn a_long_log_does_not_keep_what_is_new_elsewhere_waiting() {
+    let mut world = World::new(&["long", "logs", "short"]);
+    fs::create_dir(world.path("logs")).unwrap();
+    world.append("long", &line(9 * BUFFER));
+    world.append("logs/a", &line(9 * BUFFER));
+    world.append("logs/b", "b\n");
+    world.append("short", "short\n");
+    world.now += Duration::from_secs(1);
+    for _ in 0..6 {
+        world.read(Duration::ZERO);
+    }
+    let texts = world.texts();
+    assert!(texts.contains(&"short\n") && texts.contains(&"b\n"), "{:?}", world.logs.health());
+    assert!(world.logs.is_behind());
+}
+
+#[test]
+fn the_front_of_a_log_whose_keys_would_not_be_kept_is_passed_over() {
+    let mut world = World::keeping(&["keys"], 1);
+    world.append("keys", &format!("{}{}last\n", line(1 << 20), line(100)));
+    world.poll();
+    let health = &world.logs.health()[0];
+    assert_eq!((health.skipped, health.behind), (1 << 20, 0), "up to a line that is whole");
+    assert_eq!(world.texts(), [format!("{}last\n", line(100))]);
+    // That it grows by much is nothing to pass over.
+    world.append("keys", &line(1 << 20));
+    world.poll();
+    assert_eq!(world.logs.health()[0].skipped, 1 << 20);
+    assert_eq!(world.logs.health()[0].bytes, 105 + (1 << 20));
+}
+
+fn allow(world: &World, name: &str, mode: u32) {
+    fs::set_permissions(world.path(name), Permissions::from_mode(mode)).unwrap();
+}
+
+fn exposed(world: &mut World) -> Option<PathBuf> {
+    world.poll();
+    world.logs.health()[0].exposed_file.clone()
 }
 
 #[test]
 fn what_others_may_read_is_exposed() {
     let mut world = World::new(&["keys"]);
+    allow(&world, "", 0o755);
     world.append("keys", "one\n");
-    fs::set_permissions(world.path("keys"), Permissions::from_mode(0o600)).unwrap();
-    world.poll();
-    assert!(!world.logs.health()[0].exposed);
-    fs::set_permissions(world.path("keys"), Permissions::from_mode(0o640)).unwrap();
-    world.poll();
+    allow(&world, "keys", 0o600);
+    assert_eq!(exposed(&mut world), None);
+    allow(&world, "keys", 0o640);
+    assert_eq!(exposed(&mut world), Some(world.path("keys")));
     assert!(world.logs.health()[0].exposed);
+    // Its new name is the one to be told; what was put right or is gone is nothing to tell.
+    fs::rename(world.path("keys"), world.path("keys.1")).unwrap();
+    world.append("keys", "two\n");
+    allow(&world, "keys", 0o600);
+    assert_eq!(exposed(&mut world), Some(world.path("keys.1")));
+    fs::remove_file(world.path("keys.1")).unwrap();
+    assert_eq!(exposed(&mut world), None);
 }
 
 #[test]
-fn opened_anew_it_is_read_from_its_beginning() {
+fn a_file_behind_a_closed_folder_is_not_exposed_and_in_an_open_one_it_is_named() {
+    let mut world = World::new(&["logs"]);
+    allow(&world, "", 0o755);
+    fs::create_dir(world.path("logs")).unwrap();
+    world.append("logs/a", "one\n");
+    allow(&world, "logs/a", 0o644);
+    allow(&world, "logs", 0o700);
+    assert_eq!(exposed(&mut world), None);
+    allow(&world, "logs", 0o711);
+    assert_eq!(exposed(&mut world), Some(world.path("logs/a")));
+    allow(&world, "", 0o700);
+    assert_eq!(exposed(&mut world), None, "a folder further up closes it as well");
+}
+
+#[test]
+fn opened_anew_it_goes_on_where_it_was() {
     let mut world = World::new(&["keys"]);
     world.append("keys", "one\n");
     world.poll();
     world.logs.reopen();
+    world.append("keys", "two\n");
     world.poll();
-    assert_eq!(world.texts(), ["one\n|one\n"]);
+    assert_eq!(world.texts(), ["one\ntwo\n"]);
+    assert_eq!((world.logs.health()[0].bytes, world.logs.health()[0].restarts), (8, 0));
+    // As long as before, and with other bytes.
+    fs::write(world.path("keys"), "x\nyyyyy\n").unwrap();
+    world.logs.reopen();
+    world.poll();
+    assert_eq!(world.texts(), ["one\ntwo\n|x\nyyyyy\n"]);
+}
+
+#[test]
+fn a_path_that_stays_goes_on_and_one_that_goes_is_told() {
+    let mut world = World::new(&["stays", "goes"]);
+    world.append("stays", "one\n");
+    world.append("goes", "two\n");
+    world.poll();
+    let paths = ["comes", "stays"].map(|name| world.path(name));
+    world.logs.change(&paths);
+    world.append("comes", "three\n");
+    world.append("stays", "four\n");
+    world.poll();
+    // The number of the one that went is used again.
+    assert_eq!(world.texts(), ["one\nfour\n", "two\n|three\n"]);
+    assert_eq!(world.logs.health().iter().map(|health| health.bytes).collect::<Vec<_>>(), [6, 9]);
 }

@@ -39,6 +39,10 @@ pub(super) struct Watched {
     looked: Option<Instant>,
     reopen: bool,
     grown: Option<Instant>,
+    /// A file of it that others may read.
+    exposed: Option<PathBuf>,
+    /// Which of its files is read first, so that one that is long does not starve the others.
+    turn: usize,
 }
 
 impl Watched {
@@ -53,6 +57,8 @@ impl Watched {
             looked: None,
             reopen: false,
             grown: None,
+            exposed: None,
+            turn: 0,
         }
     }
 
@@ -64,27 +70,54 @@ impl Watched {
         self.reopen = true;
     }
 
-    pub(super) fn poll(
-        &mut self,
-        budget: &mut Budget,
-        numbers: &mut Numbers,
-        buffer: &mut [u8],
-        take: &mut dyn FnMut(KeyLogNews<'_>),
-    ) {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks at what the path leads to, when it is time to.
+    pub(super) fn attend(&mut self, now: Instant, numbers: &mut Numbers, take: &mut dyn FnMut(KeyLogNews<'_>)) {
         if std::mem::take(&mut self.reopen) {
-            self.let_go(|follow| !follow.is_fifo(), numbers, take);
+            self.let_go(|follow| follow.error.is_some(), numbers, take);
+            self.follows.iter_mut().for_each(Follow::doubt);
             self.looked = None;
         }
         let pause = if self.directory { LOOK_AT_DIRECTORY } else { LOOK };
-        if self.looked.is_none_or(|looked| budget.now.saturating_duration_since(looked) >= pause) {
-            self.looked = Some(budget.now);
-            self.look(budget.now, numbers);
-            self.retire(budget.now, numbers, take);
+        if self.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= pause) {
+            self.looked = Some(now);
+            self.look(now, numbers);
+            self.retire(now, numbers, take);
+            self.exposed = self.follows.iter().find_map(Follow::exposed);
         }
-        for follow in &mut self.follows {
-            follow.poll(budget, &mut self.counts, buffer, take);
-            self.grown = self.grown.max(follow.grown);
+    }
+
+    /// Reads one buffer of each of its files: of all of them, or only of those that had more to give. `true`: some have more still.
+    pub(super) fn read(
+        &mut self,
+        all: bool,
+        room: u64,
+        budget: &mut Budget,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(KeyLogNews<'_>),
+    ) -> bool {
+        let count = self.follows.len().max(1);
+        let mut more = false;
+        for turn in (self.turn..).take(self.follows.len()) {
+            if budget.is_over() {
+                self.turn = turn % count;
+                return true;
+            }
+            if let Some(follow) = self.follows.get_mut(turn % count).filter(|follow| all || follow.more) {
+                follow.poll(room, budget, &mut self.counts, buffer, take);
+                self.grown = self.grown.max(follow.grown);
+                more |= follow.more;
+            }
         }
+        more
+    }
+
+    /// It is followed no more.
+    pub(super) fn end(&mut self, numbers: &mut Numbers, take: &mut dyn FnMut(KeyLogNews<'_>)) {
+        self.let_go(|_| true, numbers, take);
     }
 
     /// Looks at what the path leads to now.
@@ -127,7 +160,7 @@ impl Watched {
             return Ok(());
         }
         self.counts.restarts += u64::from(!self.directory && !self.follows.is_empty());
-        self.follows.push(Follow::new(numbers.take(), path.display().to_string(), file, &metadata, now));
+        self.follows.push(Follow::new(numbers.take(), path, file, &metadata, now));
         Ok(())
     }
 
@@ -196,10 +229,12 @@ impl Watched {
             readable: self.follows.iter().any(|follow| follow.error.is_none())
                 || (self.directory && self.error.is_none()),
             error: self.error.clone().or(broken),
-            exposed: self.follows.iter().any(|follow| follow.exposed),
+            exposed: self.exposed.is_some(),
+            exposed_file: self.exposed.clone(),
             bytes: self.counts.bytes,
             lines: self.counts.lines,
             holes: self.counts.holes,
+            skipped: self.counts.skipped,
             restarts: self.counts.restarts,
             files: self.follows.len() as u64,
             behind: self.follows.iter().map(|follow| follow.behind).sum(),

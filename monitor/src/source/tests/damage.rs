@@ -65,9 +65,15 @@ fn what_is_before_the_damage_is_delivered() {
         (seen.notes[0].clone(), at)
     };
     let (note, at) = damaged(&[6, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0]);
-    assert_eq!(note, format!("capture: block with an impossible length at byte {at}"));
+    assert_eq!(
+        note,
+        format!("capture: damaged at byte {at}: a block with an impossible length; nothing after it was read")
+    );
     let (note, at) = damaged(&[1, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(note, format!("capture: block with an impossible length at byte {at}"));
+    assert_eq!(
+        note,
+        format!("capture: damaged at byte {at}: a block with an impossible length; nothing after it was read")
+    );
     let (note, at) = damaged(&[order.u32(6), order.u32(0x0010_0000), [0; 4]].concat());
     assert!(note.starts_with("capture: cut off at byte") && at > 0, "{note}");
     let mut body = Vec::new();
@@ -75,11 +81,19 @@ fn what_is_before_the_damage_is_delivered() {
         body.extend(order.u32(word));
     }
     let (note, at) = damaged(&block(order, 6, &body));
-    assert_eq!(note, format!("capture: packet of 2147483647 bytes in a block of 32 at byte {at}"));
+    assert_eq!(
+        note,
+        format!(
+            "capture: damaged at byte {at}: a packet claims 2147483647 bytes in a block of 32; nothing after it was read"
+        )
+    );
     let mut torn = enhanced(order, 0, 1, b"torn", 4);
     *torn.last_mut().unwrap() = 9;
     let (note, at) = damaged(&torn);
-    assert_eq!(note, format!("capture: block whose two lengths differ at byte {at}"));
+    assert_eq!(
+        note,
+        format!("capture: damaged at byte {at}: a block whose two lengths differ; nothing after it was read")
+    );
 }
 
 #[test]
@@ -88,7 +102,36 @@ fn a_pcap_packet_of_insane_length_is_damage() {
     file.extend([0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 2, 3]);
     let seen = both(&file);
     assert_eq!((seen.packets.len(), seen.unreadable), (1, false));
-    assert_eq!(seen.notes, ["capture: packet of 4294967295 bytes at byte 44"]);
+    assert_eq!(
+        seen.notes,
+        ["capture: damaged at byte 44: a packet claims 4294967295 bytes; nothing after it was read"]
+    );
+}
+
+#[test]
+fn two_files_put_together_are_named() {
+    for order in [Endian::Little, Endian::Big] {
+        let one = pcap(order, 0xa1b2_c3d4, 1, &[(1, 0, b"one")]);
+        let seen = both(&[one.clone(), one.clone()].concat());
+        assert_eq!((seen.packets.len(), seen.unreadable), (1, false));
+        let at = one.len();
+        let note = format!(
+            "capture: damaged at byte {at}: another capture begins here (files put together with cat?); nothing after it was read"
+        );
+        assert_eq!(seen.notes, [note]);
+    }
+}
+
+#[test]
+fn a_compression_that_is_not_undone_is_named() {
+    let note = |start: &[u8]| {
+        let seen = both(&[start, &[7; 40]].concat());
+        assert!(seen.unreadable && seen.packets.is_empty());
+        seen.notes.join("\n")
+    };
+    assert_eq!(note(b"\xfd7zXZ\0"), "capture: xz-compressed: unpack it first");
+    assert_eq!(note(b"BZh9"), "capture: bzip2-compressed: unpack it first");
+    assert_eq!(note(b"\x04\x22\x4d\x18"), "capture: lz4-compressed: unpack it first");
 }
 
 #[test]
@@ -117,7 +160,7 @@ fn what_is_no_capture_is_unreadable() {
     assert_eq!(note(b""), "capture: empty file");
     assert_eq!(note(b"GET / HTTP/1.1\r\n\r\n"), "capture: not a capture (neither pcap nor pcapng)");
     assert_eq!(note(&build::gzip(b"no capture either")), "capture: not a capture (neither pcap nor pcapng)");
-    assert_eq!(note(&[0x0a, 0x0d, 0x0d, 0x0a].repeat(10)), "capture: not a capture: section without byte order");
+    assert_eq!(note(&[0x0a, 0x0d, 0x0d, 0x0a].repeat(10)), "capture: not a capture: a section without byte order");
 }
 
 #[test]

@@ -132,6 +132,26 @@ fn compressed_input_gives_the_same() {
 }
 
 #[test]
+fn of_secrets_that_are_cut_the_whole_lines_are_used() {
+    for order in [Endian::Little, Endian::Big] {
+        let start = small_pcapng(order);
+        let text = b"CLIENT_RANDOM two\nCLIENT_RANDOM three\n";
+        let file = [&start[..], &build::secrets(order, text)].concat();
+        let within = start.len() + 16 + 22;
+        for (cut, whole) in [(within, &text[..18]), (file.len() - 4, &text[..]), (within - 10, b"")] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut inputs = OpenedInputs::open(&[fresh(folder.path(), "capture", &file[..cut])]).unwrap();
+            let mut found = Vec::new();
+            inputs.secrets(&mut |text| found.extend_from_slice(text));
+            assert_eq!(found, [b"CLIENT_RANDOM one\n", whole].concat(), "cut at {cut}");
+            let piped = piped(&file[..cut]);
+            assert_eq!(piped.secrets.concat(), found, "cut at {cut}");
+            assert_eq!(piped.notes, [format!("capture: cut off at byte {cut}")]);
+        }
+    }
+}
+
+#[test]
 fn secrets_come_up_front_from_files_and_only_once() {
     let order = Endian::Little;
     let file = [small_pcapng(order), build::secrets(order, b"CLIENT_RANDOM two\n")].concat();

@@ -18,6 +18,7 @@ pub(super) struct Health<'s> {
     capturing: bool,
     interfaces: Vec<Interface<'s>>,
     key_logs: Vec<KeyLog>,
+    keylog_behind_bytes: u64,
     event_targets: Vec<Target<'s>>,
     blindness: Blindness,
     flows: Flows,
@@ -50,7 +51,11 @@ struct KeyLog {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     exposed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exposed_file: Option<String>,
     bytes: u64,
+    behind_bytes: u64,
+    skipped_bytes: u64,
     restarts: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     quiet_ms: Option<f64>,
@@ -97,6 +102,7 @@ impl<'s> Health<'s> {
             capturing: *capturing,
             interfaces: interfaces.iter().map(Interface::from).collect(),
             key_logs: keylogs.iter().map(KeyLog::from).collect(),
+            keylog_behind_bytes: about.snapshot.keylog_behind_bytes(),
             event_targets: streams
                 .iter()
                 .map(|stream| Target {
@@ -145,7 +151,10 @@ impl From<&KeyLogHealth> for KeyLog {
             readable: health.readable,
             error: health.error.clone(),
             exposed: health.exposed,
+            exposed_file: health.exposed_file.as_ref().map(|file| file.display().to_string()),
             bytes: health.bytes,
+            behind_bytes: health.behind,
+            skipped_bytes: health.skipped,
             restarts: health.restarts,
             quiet_ms: health.quiet.map(millis),
         }

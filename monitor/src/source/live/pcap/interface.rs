@@ -265,7 +265,7 @@ fn index(name: &str) -> Option<u32> {
 }
 
 /// What libpcap says, in one line and without the wrapper's words.
-fn plain(error: &pcap::Error) -> String {
+pub(super) fn plain(error: &pcap::Error) -> String {
     match error {
         pcap::Error::PcapError(text) => text.lines().collect::<Vec<_>>().join(" "),
         other => other.to_string(),

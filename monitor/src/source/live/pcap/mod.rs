@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::ifaddrs::getifaddrs;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pcap::{Capture, Linktype};
 
 use super::{InterfaceHealth, LiveSource, PacketFilter, Timestamps, wall};
 use crate::model::{Bytes, Packet, PacketBatch};
@@ -70,6 +71,25 @@ pub struct PcapSource {
     listed: Instant,
     /// Packets too young to know whether another interface has older ones.
     held: PacketBatch<'static>,
+}
+
+/// How long a filter's program is, where it can be compiled for one kind of link at least: some of the language is for some kinds alone,
+/// and which one an interface has is only known when it is opened.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn compile(filter: &str) -> Result<usize, String> {
+    const RAW_IP: Linktype = Linktype(12);
+    let compile = |link: Linktype| {
+        let program = Capture::dead(link)?.compile(filter, true)?;
+        Ok(program.get_instructions().len())
+    };
+    compile(Linktype::ETHERNET)
+        .or_else(|error| {
+            let mut others = [Linktype::LINUX_SLL, Linktype::LINUX_SLL2, RAW_IP].into_iter();
+            others.find_map(|link| compile(link).ok()).ok_or(error)
+        })
+        .map_err(|error| interface::plain(&error))
 }
 
 impl PcapSource {
