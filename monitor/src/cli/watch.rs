@@ -108,7 +108,7 @@ pub(super) fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>,
     use crate::source::live::pcap::{PcapSource, Settings};
     privileges::check(&capture.capabilities_of(PacketSource::Pcap))?;
     let settings = Settings {
-        filter: capture.filter.clone(),
+        filter: capture.filter(),
         snaplen: capture.snaplen,
         buffer: capture.buffer,
         promiscuous: capture.promiscuous,

@@ -92,7 +92,7 @@ pub struct CaptureOptions {
     pub interfaces: Vec<String>,
     /// A filter in libpcap's language.
     pub filter: Option<String>,
-    /// TCP ports that the tap takes, at either end; empty: all.
+    /// TCP ports that are taken, at either end; empty: all.
     pub ports: Vec<u16>,
     /// Bytes of each packet that are captured.
     pub snaplen: u32,
