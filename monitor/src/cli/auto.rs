@@ -56,7 +56,8 @@ pub(super) fn keys(options: &mut Options, tell: &mut dyn FnMut(&str)) -> Result<
             }
             Ok(Some(probe))
         }
-        Err(error) if options.keys_left_open => {
+        // Who names a process by number does not leave its keys open.
+        Err(error) if options.keys_left_open && targets.are_there().is_ok() => {
             let rest = if options.keylogs.is_empty() { "TLS stays dark: name a key log" } else { "key logs alone" };
             tell(&format!("keys auto: {rest}, because probes cannot be used: {error}"));
             options.probe = None;
