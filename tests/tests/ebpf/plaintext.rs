@@ -16,7 +16,7 @@ use super::plain::Client;
 use super::servers::NODE;
 
 /// Asks until there is an answer, for thirty seconds.
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     (0..600).find_map(|_| {
         thread::sleep(Duration::from_millis(50));
         ask()
@@ -24,7 +24,7 @@ fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 /// A live run, what it says and its events.
-struct Watch {
+pub(crate) struct Watch {
     server: Server,
     found: PathBuf,
     said: PathBuf,
@@ -32,8 +32,12 @@ struct Watch {
 
 impl Watch {
     fn start(place: &Path, settings: &[&str]) -> Self {
+        Self::start_by(program::command(), place, settings)
+    }
+
+    /// Starts it by a command to which the arguments are added.
+    pub(crate) fn start_by(mut command: Command, place: &Path, settings: &[&str]) -> Self {
         let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
-        let mut command = program::command();
         command.args(["watch", "--listen", "127.0.0.1:0", "--format", "none"]).args(settings);
         command.arg("--events").arg(&found).stdin(Stdio::null()).stdout(Stdio::null());
         let server = Server::start(command.stderr(fs::File::create(&said).unwrap()));
@@ -43,11 +47,11 @@ impl Watch {
         this
     }
 
-    fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         fs::read_to_string(&self.said).unwrap_or_default()
     }
 
-    fn of(&self, event: &str) -> Vec<Value> {
+    pub(crate) fn of(&self, event: &str) -> Vec<Value> {
         events(&self.found).into_iter().filter(|one| one["event"] == event).collect()
     }
 
@@ -67,7 +71,7 @@ impl Watch {
     }
 
     /// Stops it. Gives its summary.
-    fn stop(&mut self) -> Value {
+    pub(crate) fn stop(&mut self) -> Value {
         stop(&mut self.server, Signal::TERM);
         self.of("summary").pop().unwrap_or_else(|| panic!("no summary\n{}", self.printed()))
     }
@@ -317,6 +321,19 @@ fn beside_packets_each_connection_is_counted_once() {
         assert_eq!(summary["connections"]["count"], 2, "{keys}: {summary:#}");
         assert_eq!(count(&summary["connections"]["plaintext"], "what", what), 2, "{keys}: {summary:#}");
         assert_eq!(summary["verdict"], "nothing", "{keys}: {summary:#}");
+    }
+}
+
+#[test]
+fn a_process_that_is_not_there_is_refused() {
+    if !have("a_process_that_is_not_there_is_refused", &[]) {
+        return;
+    }
+    for source in [["--source", "plaintext"], ["--interface", "lo"]] {
+        let watch = ["watch", "--config", "/dev/null", "--listen", "none", "--pid", "4000000"];
+        let run = program::run(watch.iter().chain(&source));
+        assert_eq!(run.status, 3, "{}", run.stderr);
+        assert!(run.stderr.contains("there is no process 4000000: name one that runs"), "{}", run.stderr);
     }
 }
 
