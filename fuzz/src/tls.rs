@@ -104,7 +104,15 @@ fn keys(text: &[u8]) -> KeyStore {
 
 fn limits(small: bool) -> Limits {
     if small {
-        Limits { held: 600, held_records: 8, unverified_records: 2, unverified_bytes: 600, handshake: 300, trials: 64, ..Limits::default() }
+        Limits {
+            held: 600,
+            held_records: 8,
+            unverified_records: 2,
+            unverified_bytes: 600,
+            handshake: 300,
+            trials: 64,
+            ..Limits::default()
+        }
     } else {
         Limits { trials: 1 << 12, held_records: 1 << 14, ..Limits::default() }
     }

@@ -205,7 +205,8 @@ impl Found {
             return user::read_into(self.data.at, self.data.len, name);
         }
         let [_, server, client] = self.seeds;
-        let (Some(server), Some(client)) = (user::read::<[u8; 32]>(server.at), user::read::<[u8; 32]>(client.at)) else {
+        let (Some(server), Some(client)) = (user::read::<[u8; 32]>(server.at), user::read::<[u8; 32]>(client.at))
+        else {
             return false;
         };
         name[..32].copy_from_slice(&server);

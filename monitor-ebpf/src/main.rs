@@ -1,4 +1,4 @@
-//! The programs that h2watch loads into the kernel: a tap for packets and probes for keys.
+//! The programs that h2watch loads into the kernel: a tap for packets, probes for keys and for plaintext.
 //!
 //! `cargo xtask build-ebpf` builds them; the object is committed beside this folder's sources. They are written for kernels from 6.1 on:
 //! bounded loops, ring buffers, sleepable user probes (6.0), no function of the kernel's own BTF.

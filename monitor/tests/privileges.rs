@@ -88,7 +88,7 @@ fn capture() {
         use h2watch::source::live::Timestamps;
         use h2watch::source::live::pcap::{PcapSource, Settings};
         let settings = Settings {
-            filter: None,
+            filter: h2watch::source::live::PacketFilter::default(),
             snaplen: 65_535,
             buffer: 1 << 20,
             promiscuous: false,

@@ -14,6 +14,8 @@ mod keys;
 mod plain;
 #[path = "ebpf/plaintext.rs"]
 mod plaintext;
+#[path = "ebpf/privileges.rs"]
+mod privileges;
 #[path = "ebpf/programs.rs"]
 mod programs;
 #[path = "ebpf/safety.rs"]

@@ -31,12 +31,17 @@ pub fn run(seconds: &str, only: Option<&str>) -> Result<(), String> {
         return Err(format!("not a number of seconds: {seconds}"));
     }
     let triple = triple()?;
-    let built = Command::new("cargo")
-        .args(["build", "--release", "--bins", "--target", &triple])
-        .current_dir("fuzz")
-        .env("RUSTFLAGS", FLAGS)
-        .status();
-    if !built.is_ok_and(|status| status.success()) {
+    let cargo = |command: &str, last: &[&str]| {
+        let mut cargo = Command::new("cargo");
+        cargo.args([command, "--release", "--lib", "--bins", "--locked", "--target", &triple]).args(last);
+        let status = cargo.current_dir("fuzz").env("RUSTFLAGS", FLAGS).status();
+        status.is_ok_and(|status| status.success())
+    };
+    // Here, because what it takes to look at them is compiled for the targets in any case.
+    if only.is_none() && !cargo("clippy", &["--", "-D", "warnings"]) {
+        return Err("clippy finds something in the fuzz targets".to_owned());
+    }
+    if !cargo("build", &[]) {
         return Err("the fuzz targets do not build".to_owned());
     }
     let names: Vec<String> = targets()?.into_iter().filter(|name| only.is_none_or(|only| only == name)).collect();

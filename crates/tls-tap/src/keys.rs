@@ -325,6 +325,12 @@ impl KeyStore {
         self.connections.len()
     }
 
+    /// Number of names that lead to secrets: client randoms, and transcripts.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        self.connections.len() + self.transcripts.len()
+    }
+
     /// Nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -58,6 +58,10 @@ impl Transcripts {
         self.order.iter().rev().take_while(move |(_, added)| *added > generation).map(|(name, _)| name)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

@@ -17,8 +17,8 @@ use aya_ebpf::macros::{map, uprobe};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::ProbeContext;
 use probe_abi::plain::{
-    BoundaryKey, Call, CallKey, Config, Connection, ConnectionKey, Counters, LOCAL, PEER, Resets, config, counter, flag, function,
-    state,
+    BoundaryKey, Call, CallKey, Config, Connection, ConnectionKey, Counters, LOCAL, PEER, Resets, config, counter,
+    flag, function, state,
 };
 
 use crate::count::Counts;
@@ -201,6 +201,8 @@ fn connection(id: ConnectionKey, begin: u32, flags: u32) -> Option<*mut Connecti
     if let Some(known) = PLAIN_CONNECTIONS.get_ptr_mut(id) {
         return Some(known);
     }
+    // By reference: the stack has no room for a copy.
+    #[allow(clippy::needless_borrows_for_generic_args)]
     let _ = PLAIN_CONNECTIONS.insert(id, &EMPTY, 0);
     let made = PLAIN_CONNECTIONS.get_ptr_mut(id)?;
     // SAFETY: a value of a map, which stays valid while the program runs; no other call of this connection is under way.

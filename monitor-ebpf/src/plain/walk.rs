@@ -2,8 +2,8 @@
 
 use aya_ebpf::helpers::generated::bpf_copy_from_user;
 use probe_abi::plain::{
-    BoundaryKey, CALL_HEAD, HEAD_ROOM, MAX_PART, MAX_STEPS, Stream, UNSURE_BYTES, Walk, counter,
-    is_plausible, reset_at, state,
+    BoundaryKey, CALL_HEAD, HEAD_ROOM, MAX_PART, MAX_STEPS, Stream, UNSURE_BYTES, Walk, counter, is_plausible,
+    reset_at, state,
 };
 
 use super::hand_up::{Run, hand_up};

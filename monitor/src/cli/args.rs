@@ -110,8 +110,8 @@ pub(super) struct KeysArgs {
 }
 
 const AFTER_KEYS: &str = "\
-Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. Whoever can read the key log can read the traffic:
-keep it as safe as the server's private key, and delete it when it is used no more.
+Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; before Linux 6.6 often CAP_SYS_ADMIN, too.
+Whoever can read the key log can read the traffic: keep it as safe as the server's private key, and delete it when it is used no more.
 
 Exit status:
   0  it was stopped, or had reached what --duration or --count say

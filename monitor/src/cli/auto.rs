@@ -13,14 +13,11 @@ pub(super) fn packets(capture: &mut CaptureOptions, tell: &mut dyn FnMut(&str)) 
         PacketSource::Off => return Err("no packets are to be taken".to_owned()),
         PacketSource::Auto => {}
     }
-    let (chosen, opened, why) = match (libpcap_alone(capture), capture.ports.is_empty()) {
-        (Some(setting), _) => {
+    let (chosen, opened, why) = match libpcap_alone(capture) {
+        Some(setting) => {
             (PacketSource::Pcap, open_pcap(capture)?, format!("libpcap, which alone can do what {setting} asks for"))
         }
-        (None, false) => {
-            (PacketSource::Tap, open_tap(capture)?, "the kernel tap, for which ports are named".to_owned())
-        }
-        (None, true) => match open_tap(capture) {
+        None => match open_tap(capture) {
             Ok(tap) => (PacketSource::Tap, tap, "the kernel tap".to_owned()),
             Err(no_tap) => match open_pcap(capture) {
                 Ok(pcap) => (PacketSource::Pcap, pcap, format!("libpcap, because the tap cannot be used: {no_tap}")),
@@ -59,7 +56,8 @@ pub(super) fn keys(options: &mut Options, tell: &mut dyn FnMut(&str)) -> Result<
             }
             Ok(Some(probe))
         }
-        Err(error) if options.keys_left_open => {
+        // Who names a process by number does not leave its keys open.
+        Err(error) if options.keys_left_open && targets.are_there().is_ok() => {
             let rest = if options.keylogs.is_empty() { "TLS stays dark: name a key log" } else { "key logs alone" };
             tell(&format!("keys auto: {rest}, because probes cannot be used: {error}"));
             options.probe = None;

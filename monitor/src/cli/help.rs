@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use super::args::{Cli, DoctorArgs, ExplainArgs, ReportFormat};
 use super::configuration::{answer, wrong};
-use super::{Exit, auto, complain};
+use super::{Exit, auto, complain, watch};
 use crate::config;
 use crate::doctor::{self, Patient, Status};
 
@@ -25,13 +25,15 @@ pub(super) fn doctor(args: DoctorArgs) -> Exit {
         }
     };
     loaded.notes.iter().for_each(|note| complain(note));
-    let mut options = loaded.values.options();
+    let asked = loaded.values.options();
+    let mut options = asked.clone();
     let mut chosen = Vec::new();
     let mut tell = |line: &str| chosen.push(line.to_owned());
-    let source = auto::packets(&mut options.capture, &mut tell);
+    let source = watch::sources(&mut options, &mut tell);
     let probe = auto::keys(&mut options, &mut tell);
     let report = doctor::examine(Patient {
         options: &options,
+        asked: &asked,
         look: Duration::from_secs(args.seconds.into()),
         url: args.url.as_deref(),
         chosen,

@@ -12,7 +12,7 @@ use super::{Exit, complain, watch};
 use crate::source::live::PacketSource;
 use crate::watch::keylog::{KeyLogCounts, KeyLogError, KeyLogParts, write_keys};
 use crate::watch::privileges::{self, Needs};
-use crate::watch::{CaptureOptions, Control, ProbeTargets};
+use crate::watch::{CaptureOptions, Control, ProbeTargets, probing};
 
 /// The longest `--duration`.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -77,7 +77,8 @@ fn write(options: &KeysOptions) -> Result<KeyLogCounts, String> {
     let mut source = watch::open_tap(&options.capture)?;
     let mut probe = watch::open_probe(&options.targets)?;
     let mut capabilities = options.capture.capabilities();
-    capabilities.extend(ProbeTargets::CAPABILITIES);
+    capabilities.extend(probing::capabilities());
+    watch::say_kept(&capabilities);
     privileges::drop(Needs { capabilities: &capabilities, ..Needs::default() })?;
     complain("taking keys");
     let written = write_keys(KeyLogParts {

@@ -14,6 +14,8 @@ mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "ebpf")]
+mod told;
 mod watch;
 
 use std::ffi::OsString;

@@ -1,9 +1,9 @@
 //! The plaintext probes, with a line where something goes wrong with them.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::complain;
+use super::told::{self, Told};
 use crate::model::{KernelResets, PacketBatch};
 use crate::source::SourceError;
 use crate::source::live::{InterfaceHealth, LiveSource};
@@ -14,16 +14,15 @@ use crate::watch::PlaintextOptions;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Probes that say what they could not do.
-pub(super) struct Told {
+pub(super) struct ToldPlaintext {
     plain: Plain,
-    /// Problems that were told.
-    told: HashSet<String>,
+    told: Told,
     /// Records that were lost, as told.
     lost: u64,
     next_look: Instant,
 }
 
-impl Told {
+impl ToldPlaintext {
     /// `beside`: packets of the same connections are read as well.
     pub(super) fn open(options: &PlaintextOptions, beside: bool) -> Result<Self, String> {
         let options = PlainOptions {
@@ -34,15 +33,20 @@ impl Told {
             ..PlainOptions::default()
         };
         let plain = Plain::open(&options).map_err(|error| error.to_string())?;
-        let mut told = Self { plain, told: HashSet::new(), lost: 0, next_look: Instant::now() + LOOK };
-        told.look();
-        Ok(told)
+        told::targets(plain.processes());
+        let mut this = Self { plain, told: Told::default(), lost: 0, next_look: Instant::now() + LOOK };
+        this.look();
+        Ok(this)
     }
 
     fn look(&mut self) {
+        for problem in self.plain.probed().filter_map(|probed| probed.problem.as_ref()) {
+            self.told.problem(problem);
+        }
+        self.told.left_out(self.plain.left_out());
         for health in self.plain.health() {
-            if let Some(error) = health.error
-                && self.told.insert(error.clone())
+            if let Some(error) = health.error.filter(|_| !health.up)
+                && self.told.is_new(&error)
             {
                 complain(&format!("plaintext: {error}"));
             }
@@ -54,7 +58,7 @@ impl Told {
     }
 }
 
-impl LiveSource for Told {
+impl LiveSource for ToldPlaintext {
     fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError> {
         if Instant::now() >= self.next_look {
             self.next_look = Instant::now() + LOOK;

@@ -1,66 +1,44 @@
 //! The key probes, with a line where something goes wrong with them.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::complain;
+use super::told::{self, Told};
 use crate::source::live::{KeyProbe, KeyProbeHealth, ProbedSecret};
 use crate::source::probe::{Probe, ProbeOptions};
 use crate::watch::ProbeTargets;
 
 /// How often losses are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// Most problems that are told.
-const MAX_TOLD: usize = 256;
 
 /// Probes that say what they could not do.
-pub(super) struct Told {
+pub(super) struct ToldProbe {
     probe: Probe,
     health: KeyProbeHealth,
-    /// Problems that were told.
-    told: HashSet<String>,
-    /// That there was too much was told.
-    left_out: bool,
+    told: Told,
     next_look: Instant,
 }
 
-impl Told {
+impl ToldProbe {
     pub(super) fn open(targets: &ProbeTargets) -> Result<Self, String> {
         let options = ProbeOptions { whose: targets.whose(), ..ProbeOptions::default() };
         let probe = Probe::open(&options).map_err(|error| error.to_string())?;
-        if let Some(pid) = probe.processes().missing().first() {
-            return Err(format!("there is no process {pid}: name one that runs"));
-        }
-        if probe.processes().wanted() == 0 {
-            complain("no process is in what unit and cgroup name: the probe waits for one");
-        }
-        let mut told = Self {
-            probe,
-            health: KeyProbeHealth::default(),
-            told: HashSet::new(),
-            left_out: false,
-            next_look: Instant::now() + LOOK,
-        };
-        told.look();
-        Ok(told)
+        told::targets(probe.processes());
+        let next_look = Instant::now() + LOOK;
+        let mut this = Self { probe, health: KeyProbeHealth::default(), told: Told::default(), next_look };
+        this.look();
+        Ok(this)
     }
 
     fn look(&mut self) {
         self.health.probed = 0;
         for probed in self.probe.probed() {
             self.health.probed += u64::from(probed.problem.is_none());
-            if let Some(problem) = &probed.problem
-                && self.told.len() < MAX_TOLD
-                && self.told.insert(problem.clone())
-            {
-                complain(&format!("cannot probe {}: {problem}", probed.path.display()));
+            if let Some(problem) = &probed.problem {
+                self.told.problem(problem);
             }
         }
-        if self.probe.left_out() > 0 && !std::mem::replace(&mut self.left_out, true) {
-            complain(
-                "there are more processes and files than the probe can hold: name the ones that matter, by pid, unit or cgroup",
-            );
-        }
+        self.told.left_out(self.probe.left_out());
         match self.probe.counts() {
             Ok(counts) => {
                 let lost = counts.lost_full.saturating_add(counts.lost_unread);
@@ -75,7 +53,7 @@ impl Told {
             }
             Err(error) => {
                 let error = error.to_string();
-                if self.told.insert(error.clone()) {
+                if self.told.is_new(&error) {
                     complain(&error);
                 }
             }
@@ -83,7 +61,7 @@ impl Told {
     }
 }
 
-impl KeyProbe for Told {
+impl KeyProbe for ToldProbe {
     fn poll(&mut self, take: &mut dyn FnMut(ProbedSecret<'_>)) {
         self.probe.poll(take);
         let now = Instant::now();

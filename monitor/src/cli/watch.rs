@@ -8,9 +8,9 @@ use crate::sink::Outputs;
 use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
 use crate::source::live::{Beside, KeyProbe, LiveSource, PacketSource};
-use crate::watch::privileges::{self, Needs};
+use crate::watch::privileges::{self, Capability, Needs};
 use crate::watch::{
-    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot,
+    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot, probing,
 };
 use crate::web::Bound;
 
@@ -45,16 +45,18 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
     let user = options.user.as_deref().map(privileges::find_user).transpose()?;
-    let mut source = sources(options)?;
+    let mut source = sources(options, &mut complain)?;
     let probe = auto::keys(options, &mut complain)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;
     let targets = options.events.iter().map(Opened::open).collect::<Result<Vec<_>, _>>()?;
     if let Some(user) = &user {
         targets.iter().try_for_each(|target| target.give_to(user.uid, user.gid))?;
     }
+    let capabilities = options.capabilities();
+    say_kept(&capabilities);
     let kept = privileges::drop(Needs {
         user: options.user.as_deref(),
-        capabilities: &options.capabilities(),
+        capabilities: &capabilities,
         readable: &options.keylogs,
     })?;
     kept.notes.iter().for_each(|note| complain(note));
@@ -90,10 +92,17 @@ fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdi
     written.map_err(|failed| failed.join("; ")).map(|()| (stats, verdict))
 }
 
-/// Opens everything that is read.
-fn sources(options: &mut Options) -> Result<Box<dyn LiveSource>, String> {
+/// Says so where more is kept than most kernels want.
+pub(super) fn say_kept(capabilities: &[Capability]) {
+    if capabilities.contains(&Capability::CAP_SYS_ADMIN) {
+        complain("CAP_SYS_ADMIN is kept: this kernel sets no probe without it");
+    }
+}
+
+/// Opens everything that is read. `tell` hears what was chosen where that was left open.
+pub(super) fn sources(options: &mut Options, tell: &mut dyn FnMut(&str)) -> Result<Box<dyn LiveSource>, String> {
     let packets = options.capture.source != PacketSource::Off;
-    let packets = packets.then(|| auto::packets(&mut options.capture, &mut complain)).transpose()?;
+    let packets = packets.then(|| auto::packets(&mut options.capture, tell)).transpose()?;
     // The tap has done so itself.
     #[cfg(feature = "ebpf")]
     if options.capture.source != PacketSource::Tap {
@@ -113,7 +122,7 @@ pub(super) fn open_pcap(capture: &CaptureOptions) -> Result<Box<dyn LiveSource>,
     use crate::source::live::pcap::{PcapSource, Settings};
     privileges::check(&capture.capabilities_of(PacketSource::Pcap))?;
     let settings = Settings {
-        filter: capture.filter.clone(),
+        filter: capture.filter(),
         snaplen: capture.snaplen,
         buffer: capture.buffer,
         promiscuous: capture.promiscuous,
@@ -151,8 +160,9 @@ pub(super) fn open_tap(_: &CaptureOptions) -> Result<Box<dyn LiveSource>, String
 /// Sets the key probes.
 #[cfg(feature = "ebpf")]
 pub(super) fn open_probe(targets: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> {
-    privileges::check(ProbeTargets::CAPABILITIES)?;
-    Ok(Box::new(super::probe::Told::open(targets)?))
+    targets.are_there()?;
+    probing::check()?;
+    Ok(Box::new(super::probe::ToldProbe::open(targets)?))
 }
 
 #[cfg(not(feature = "ebpf"))]
@@ -162,8 +172,9 @@ pub(super) fn open_probe(_: &ProbeTargets) -> Result<Box<dyn KeyProbe>, String> 
 
 #[cfg(feature = "ebpf")]
 fn open_plaintext(options: &PlaintextOptions, beside: bool) -> Result<Box<dyn LiveSource>, String> {
-    privileges::check(ProbeTargets::CAPABILITIES)?;
-    Ok(Box::new(super::plaintext::Told::open(options, beside)?))
+    options.targets.are_there()?;
+    probing::check()?;
+    Ok(Box::new(super::plaintext::ToldPlaintext::open(options, beside)?))
 }
 
 #[cfg(not(feature = "ebpf"))]

@@ -161,8 +161,9 @@ pub const SETTINGS: &[Setting] = &[
          `man pcap-filter` has the language.",
         "everything that may carry TCP"),
     setting!(port "port", Capture, Kind::Number, true, "PORT", Applied,
-        "TCP port that the tap takes, at either end; none given: all",
-        "Include the ports to which an edge may fall back. libpcap has `filter` instead.",
+        "TCP port that is taken, at either end; none given: all",
+        "Include the ports to which an edge may fall back. It is for the source `tap`, and for `auto` whatever that comes to; the source `pcap` \
+         has `filter` instead.",
         ""),
     setting!(snaplen "snaplen", Capture, Kind::Size, false, "SIZE", NeedsRestart,
         "Bytes of each packet that are captured",

@@ -17,7 +17,7 @@ pub(super) fn logs(options: &Options, report: &mut Report) {
     for path in &options.keylogs {
         log(path, options, report);
     }
-    if options.keylogs.is_empty() && options.probe.is_none() {
+    if options.keylogs.is_empty() && options.probe.is_none() && options.plaintext.is_none() {
         report.warn(
             "key log",
             "none set: only clear text can be read",
@@ -108,5 +108,23 @@ fn ago(seconds: u64) -> String {
         120..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::PlaintextOptions;
+
+    #[test]
+    fn a_key_log_is_missed_where_nothing_else_reads() {
+        let said = |options: &Options| {
+            let mut report = Report::default();
+            logs(options, &mut report);
+            report.text()
+        };
+        assert!(said(&Options::default()).contains("only clear text can be read"));
+        let plaintext = Options { plaintext: Some(PlaintextOptions::default()), ..Options::default() };
+        assert_eq!(said(&plaintext), "");
     }
 }

@@ -8,7 +8,8 @@ use crate::detect::Settings;
 use crate::engine::Plan;
 use crate::model::Stats;
 use crate::source::keylogs::KeyLogs;
-use crate::watch::{self, Board, Control, Desk, Parts, Reload, Snapshot};
+use crate::source::live::PacketSource;
+use crate::watch::{self, Board, Control, Desk, Options, Parts, PlaintextOptions, Reload, Snapshot};
 
 /// A short run is not reloaded.
 struct Never;
@@ -57,18 +58,65 @@ pub(super) fn look(patient: Patient<'_>, report: &mut Report) {
     if let Some(error) = error {
         report.fail("traffic", format!("the capture failed: {error}"), "see the lines above");
     }
-    judge(&stats, &board.latest(), wait.as_secs_f64(), report);
+    judge(&stats, &board.latest(), wait.as_secs_f64(), options, report);
 }
 
 /// What the counts of a short run say.
-fn judge(stats: &Stats, last: &Snapshot, seconds: f64, report: &mut Report) {
+fn judge(stats: &Stats, last: &Snapshot, seconds: f64, options: &Options, report: &mut Report) {
+    let packets = options.capture.source != PacketSource::Off;
+    let seen = match &options.plaintext {
+        Some(plaintext) if !packets => calls(stats, last, seconds, plaintext, report),
+        _ => wire(stats, seconds, report),
+    };
+    if !seen {
+        return;
+    }
+    drops(last, report);
+    if packets {
+        snap_length(stats, report);
+    }
+    super::keys::behind("key log", last.keylog_behind_bytes(), "look longer: --seconds 30", report);
+    readable(stats, report);
+    // Beside packets plaintext may be all that there is to read.
+    if packets && (options.plaintext.is_none() || options.probe.is_some() || !options.keylogs.is_empty()) {
+        matches(stats, report);
+    }
+    clock(stats, last, report);
+}
+
+/// Packets. `false`: there were none.
+fn wire(stats: &Stats, seconds: f64, report: &mut Report) -> bool {
     let packets = stats.packets.packets;
     if packets == 0 {
         let remedy = "see that there is traffic on this interface, and that the filter lets it through";
         report.warn("traffic", format!("no packet in {seconds} s"), remedy);
-        return;
+        return false;
     }
     report.ok("traffic", format!("{packets} packets in {seconds} s, {} of them TCP", stats.packets.tcp));
+    true
+}
+
+/// Plaintext alone. `false`: nothing was read.
+fn calls(stats: &Stats, last: &Snapshot, seconds: f64, options: &PlaintextOptions, report: &mut Report) -> bool {
+    if options.kernel_only {
+        let resets = stats.kernel_resets.iter().flat_map(|resets| resets.iter().map(|(.., count)| count)).sum::<u64>();
+        let found = format!("{resets} RST_STREAM and GOAWAY frames in {seconds} s, counted in the kernel");
+        report.ok("traffic", found);
+        return false;
+    }
+    let connections = stats.connections.total;
+    if connections == 0 {
+        let why = last.interfaces.iter().find_map(|one| one.error.as_deref());
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        let remedy = "see that the processes have traffic, and in the lines of processes which library they have";
+        report.warn("traffic", format!("no plaintext in {seconds} s{why}"), remedy);
+        return false;
+    }
+    report.ok("traffic", format!("plaintext of {connections} connections in {seconds} s"));
+    true
+}
+
+fn drops(last: &Snapshot, report: &mut Report) {
     let sum = |count: fn(&crate::source::live::InterfaceHealth) -> u64| last.interfaces.iter().map(count).sum::<u64>();
     let (kernel, interface) = (sum(|one| one.dropped_kernel), sum(|one| one.dropped_interface));
     match (kernel, interface) {
@@ -80,16 +128,15 @@ fn judge(stats: &Stats, last: &Snapshot, seconds: f64, report: &mut Report) {
         ),
         _ => report.warn("drops", format!("{kernel} packets by the kernel"), "raise buffer, or narrow the filter"),
     }
+}
+
+fn snap_length(stats: &Stats, report: &mut Report) {
     if stats.packets.truncated > 0 {
         let found = format!("{} packets were cut off", stats.packets.truncated);
         report.fail("snap length", found, "raise snaplen: offload makes packets of up to 64 KiB");
     } else {
         report.ok("snap length", "no packet was cut off");
     }
-    super::keys::behind("key log", last.keylog_behind_bytes(), "look longer: --seconds 30", report);
-    readable(stats, report);
-    matches(stats, report);
-    clock(stats, last, report);
 }
 
 /// `part` of `whole` in hundredths.

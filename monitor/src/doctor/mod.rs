@@ -14,13 +14,15 @@ use std::time::Duration;
 
 pub use report::{Check, Report, Status};
 
-use crate::source::live::{KeyProbe, LiveSource};
+use crate::source::live::{KeyProbe, LiveSource, PacketSource};
 use crate::watch::Options;
 
 /// What is looked at.
 pub struct Patient<'p> {
     /// What a run would do.
     pub options: &'p Options,
+    /// What was asked for, before what was left open was chosen.
+    pub asked: &'p Options,
     /// How long packets are looked at; zero: not at all.
     pub look: Duration,
     /// A run to ask, as `http://127.0.0.1:9872`.
@@ -36,32 +38,35 @@ pub struct Patient<'p> {
 /// Checks everything.
 #[must_use]
 pub fn examine(patient: Patient<'_>) -> Report {
-    let (options, url) = (patient.options, patient.url);
+    let (options, asked, url) = (patient.options, patient.asked, patient.url);
     let mut report = Report::default();
     system::privileges(options, &mut report);
-    kernel::capabilities(options, &mut report);
+    kernel::capabilities(options, asked, &mut report);
     kernel::kernel(&mut report);
+    kernel::probes(options, asked, &mut report);
     patient.chosen.iter().for_each(|line| report.ok("chosen", line));
     if let Err(error) = &patient.source {
-        report.fail("source", error, "see the lines of capabilities, kernel and interfaces");
+        report.fail("source", error, "see the lines of capabilities, kernel, probes and interfaces");
     }
     if let Err(error) = &patient.probe {
-        report.fail("key probe", error, "see the lines of capabilities and kernel, or name a key log");
+        report.fail("key probe", error, "see the lines of capabilities, kernel and probes, or name a key log");
     }
     system::libpcap(options, &mut report);
     let usable = system::interfaces(options, &mut report);
-    system::filter(options, &mut report);
+    if options.capture.source != PacketSource::Off {
+        system::filter(options, &mut report);
+    }
     clock::clock(&mut report);
     keys::logs(options, &mut report);
     #[cfg(feature = "ebpf")]
-    processes::processes(options, &mut report);
+    processes::processes(options, asked, &mut report);
     let taken = system::ports(options, &mut report);
     system::web_config(options, &mut report);
     system::events(options, &mut report);
     system::user(options, &mut report);
     if patient.look.is_zero() {
         report.unknown("traffic", "not looked at", "leave --seconds out, or give more than 0");
-    } else if usable {
+    } else if usable || options.capture.source == PacketSource::Off {
         look::look(patient, &mut report);
     } else {
         report.unknown("traffic", "not looked at: there is no interface to look at", "name one that is there");

@@ -183,6 +183,17 @@ impl Keys {
         }
     }
 
+    /// The transcript of a handshake that was seen has led to a secret.
+    pub(super) fn found_by_transcript(&mut self, random: &Random) {
+        // A key log may have the secrets of the same connection: it is counted once.
+        if self.store.get(random).is_none() {
+            self.matched += 1;
+            if let Some(lifetime) = &mut self.lifetime {
+                lifetime.came(random);
+            }
+        }
+    }
+
     /// A connection has ended.
     pub(super) fn ended(&mut self, random: Random) {
         if let Some(lifetime) = &mut self.lifetime {
@@ -204,11 +215,65 @@ impl Keys {
     pub(crate) fn count(&self, stats: &mut KeyStats) {
         let seen = self.stats.clone();
         *stats = KeyStats {
-            randoms: self.store.len() as u64,
+            randoms: self.store.named() as u64,
             matched: self.matched,
             evicted: self.store.evicted(),
             wiped: self.store.removed(),
             ..seen
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1);
+
+    fn keys(live: bool, lines: &[String]) -> Keys {
+        let limits = Limits::default();
+        let mut keys = Keys::new(&limits);
+        if live {
+            keys.live(&limits, NOW);
+        }
+        keys.block(lines.concat().as_bytes());
+        keys
+    }
+
+    fn by_random(byte: &str) -> String {
+        format!("CLIENT_RANDOM {} {}\n", byte.repeat(32), "ab".repeat(48))
+    }
+
+    fn by_transcript(byte: &str) -> String {
+        format!("TLS13_TRANSCRIPT_SECRET {} {}\n", byte.repeat(32), "cd".repeat(32))
+    }
+
+    fn counts(keys: &Keys) -> (u64, u64) {
+        let mut stats = KeyStats::default();
+        keys.count(&mut stats);
+        (stats.randoms, stats.matched)
+    }
+
+    #[test]
+    fn a_connection_whose_transcript_has_a_secret_is_matched() {
+        for live in [false, true] {
+            let mut keys = keys(live, &[by_transcript("11"), by_transcript("22")]);
+            keys.claim(&[7; 32]);
+            assert_eq!(counts(&keys), (2, 0), "seen, and no more");
+            keys.found_by_transcript(&[7; 32]);
+            assert_eq!(counts(&keys), (2, 1));
+            // A key log has the same connection, later.
+            keys.block(by_random("07").as_bytes());
+            keys.take_new();
+            assert_eq!(counts(&keys), (3, 1), "counted once");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_both_names_lead_to_is_counted_once() {
+        let mut keys = keys(true, &[by_transcript("11"), by_random("07")]);
+        keys.claim(&[7; 32]);
+        keys.found_by_transcript(&[7; 32]);
+        assert_eq!(counts(&keys).1, 1);
     }
 }

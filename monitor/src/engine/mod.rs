@@ -287,6 +287,7 @@ impl<'m> Engine<'m> {
                 self.keys.claim(random);
                 self.search.claim(random);
             }
+            samples.by_transcript.iter().for_each(|random| self.keys.found_by_transcript(random));
             samples.ended.into_iter().for_each(|random| self.keys.ended(random));
             if self.allowance.is_some() {
                 samples.gone.into_iter().for_each(|token| self.search.remove_flow(token));

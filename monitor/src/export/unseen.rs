@@ -109,7 +109,7 @@ fn keys(stats: &Stats, out: &mut Vec<Family>) {
         ("h2watch_key_secrets_total", "Key log lines that held a secret.", keys.secrets),
         ("h2watch_key_malformed_lines_total", "Key log lines that could not be read.", keys.malformed.1),
         ("h2watch_key_hole_bytes_total", "NUL bytes in key logs.", keys.holes),
-        ("h2watch_key_connections_total", "Connections (client randoms) that the key logs name.", named),
+        ("h2watch_key_connections_total", "Connections that the secrets name, by client random or transcript.", named),
         ("h2watch_key_evicted_total", "Connections and sessions whose secrets were dropped at the cap.", keys.evicted),
         (
             "h2watch_key_wiped_total",

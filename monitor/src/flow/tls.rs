@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use h2_tap::Auth;
+use tls_tap::keys::Kind as SecretKind;
 use tls_tap::{Alert, Chunk, Followed, Gap, Hello, KeyStore, Proof, Reader, Secured, Tls, Version, keylog};
 use zeroize::Zeroizing;
 
@@ -29,11 +30,16 @@ pub(crate) struct TlsLayer<'m> {
 pub(crate) struct Beside {
     /// Client randoms of the hellos that were seen.
     pub(crate) claims: Vec<[u8; 32]>,
+    /// Client randoms of the handshakes whose transcript has led to a secret.
+    pub(crate) by_transcript: Vec<[u8; 32]>,
     /// Who had the secrets that a probe took.
     pub(crate) owners: Arc<Owners>,
     /// Secrets that followed from others, as lines of a key log; `None`: nobody asks for them.
     pub(crate) followed: Option<Vec<Zeroizing<String>>>,
 }
+
+/// Names of handshakes that wait until they are taken.
+const CLAIMS: usize = 1 << 16;
 
 /// What hears the records.
 #[derive(Debug)]
@@ -357,8 +363,6 @@ impl Reader for Ears<'_, '_> {
     }
 
     fn client_hello(&mut self, time: u64, hello: Hello) {
-        /// Claims that wait until the late search asks for them.
-        const CLAIMS: usize = 1 << 16;
         if self.beside.claims.len() < CLAIMS {
             self.beside.claims.push(hello.random);
         }
@@ -383,6 +387,10 @@ impl Reader for Ears<'_, '_> {
     fn followed(&mut self, followed: Followed<'_>) {
         self.inner.name(HandshakeName::Transcript(*followed.transcript), self.teller);
         self.owner(followed.transcript);
+        // Of the secrets that follow, this one comes once in a connection.
+        if followed.kind == SecretKind::Handshake(tls_tap::Side::Server) && self.beside.by_transcript.len() < CLAIMS {
+            self.beside.by_transcript.push(*followed.random);
+        }
         if let Some(lines) = &mut self.beside.followed {
             lines.push(keylog::line(followed.random, followed.kind, followed.secret));
         }

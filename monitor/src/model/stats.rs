@@ -92,7 +92,7 @@ pub struct KeyStats {
     pub malformed: (Vec<String>, u64),
     /// NUL bytes passed over.
     pub holes: u64,
-    /// Connections (client randoms) that the secrets are for.
+    /// Connections that the secrets are for: client randoms, and transcripts of those that a probe took.
     pub randoms: u64,
     /// Connections whose key was found.
     pub matched: u64,

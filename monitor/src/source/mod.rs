@@ -7,6 +7,8 @@ mod capture;
 #[cfg(feature = "ebpf")]
 mod clock;
 mod compression;
+#[cfg(feature = "ebpf")]
+mod elf;
 mod feed;
 pub mod keylogs;
 pub mod live;

@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::elf;
 use super::probe::{Function, functions};
 
 /// A TLS library.
@@ -201,7 +202,7 @@ fn inside(program: &Path) -> BTreeSet<Library> {
 /// The library that the words in a program speak of: every one that can log keys has the labels of the log.
 fn words(program: &Path) -> Option<Library> {
     const LABEL: &[u8] = b"CLIENT_HANDSHAKE_TRAFFIC_SECRET";
-    let file = File::open(program).ok()?;
+    let file = File::open(program).ok().filter(elf::is_likely)?;
     if file.metadata().ok()?.len() > MAX_PROGRAM {
         return None;
     }

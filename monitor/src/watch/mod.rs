@@ -8,6 +8,7 @@ pub mod history;
 pub mod keylog;
 mod options;
 pub mod privileges;
+pub mod probing;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::sink;
 use crate::sink::stream::EventsTarget;
 use crate::source::live::{PacketFilter, PacketSource, Timestamps};
-use crate::source::processes::{Target, Whose};
+use crate::source::processes::{Processes, Target, Whose};
 
 /// What `h2watch watch` is to do.
 #[derive(Clone, Debug)]
@@ -78,7 +78,19 @@ impl ProbeTargets {
         if targets.is_empty() { Whose::All } else { Whose::Targets(targets) }
     }
 
-    /// What it takes to load programs for the kernel, and to read files and memory maps of processes of others.
+    /// Says which process is not there, of those that are named by number.
+    ///
+    /// # Errors
+    /// One is not there.
+    pub fn are_there(&self) -> Result<(), String> {
+        match Processes::new(self.whose()).missing().first() {
+            Some(pid) => Err(format!("there is no process {pid}: name one that runs")),
+            None => Ok(()),
+        }
+    }
+
+    /// What it takes to load programs for the kernel and to set probes, and to read files and memory maps of processes of others. Some
+    /// kernels want more: see [`probing`](super::probing).
     pub const CAPABILITIES: &[Capability] =
         &[Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
 }
@@ -92,7 +104,7 @@ pub struct CaptureOptions {
     pub interfaces: Vec<String>,
     /// A filter in libpcap's language.
     pub filter: Option<String>,
-    /// TCP ports that the tap takes, at either end; empty: all.
+    /// TCP ports that are taken, at either end; empty: all.
     pub ports: Vec<u16>,
     /// Bytes of each packet that are captured.
     pub snaplen: u32,
@@ -152,7 +164,7 @@ impl Options {
     pub fn capabilities(&self) -> Vec<Capability> {
         let mut needed = self.capture.capabilities();
         if self.probe.is_some() || self.plaintext.is_some() {
-            needed.extend(ProbeTargets::CAPABILITIES);
+            needed.extend(super::probing::capabilities());
         }
         needed
     }

@@ -63,6 +63,15 @@ pub fn check(wanted: &[Capability]) -> Result<(), String> {
     ))
 }
 
+/// Does something with these capabilities alone in effect, and has all of them back afterwards. They have to be there.
+pub(super) fn with(capabilities: &[Capability], what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let before = read(CapSet::Effective)?;
+    set(CapSet::Effective, &capabilities.iter().copied().collect())?;
+    let done = what();
+    set(CapSet::Effective, &before)?;
+    done
+}
+
 /// Becomes the user, keeps only the capabilities that are needed, and sees to it that they cannot come back and that no core file gets
 /// the keys. Capabilities belong to threads: call it before there are any others.
 ///

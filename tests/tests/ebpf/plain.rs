@@ -206,7 +206,7 @@ fn plain_nghttpd_with_its_addresses() {
 }
 
 /// Whether the kernel that runs has links with many probes.
-fn has_links_of_many() -> bool {
+pub(crate) fn has_links_of_many() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split('.').map(|number| number.parse::<u32>().ok());
     (numbers.next().flatten(), numbers.next().flatten()) >= (Some(6), Some(6))

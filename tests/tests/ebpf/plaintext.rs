@@ -33,8 +33,12 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn start(place: &Path, settings: &[&str]) -> Self {
+        Self::start_by(program::command(), place, settings)
+    }
+
+    /// Starts it by a command to which the arguments are added.
+    pub(crate) fn start_by(mut command: Command, place: &Path, settings: &[&str]) -> Self {
         let (found, said) = (place.join("events.jsonl"), place.join("watch.log"));
-        let mut command = program::command();
         command.args(["watch", "--listen", "127.0.0.1:0", "--format", "none"]).args(settings);
         command.arg("--events").arg(&found).stdin(Stdio::null()).stdout(Stdio::null());
         let server = Server::start(command.stderr(fs::File::create(&said).unwrap()));
@@ -44,7 +48,7 @@ impl Watch {
         this
     }
 
-    fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         fs::read_to_string(&self.said).unwrap_or_default()
     }
 
@@ -398,6 +402,19 @@ fn beside_packets_each_connection_is_counted_once() {
         assert_eq!(summary["connections"]["count"], 2, "{keys}: {summary:#}");
         assert_eq!(count(&summary["connections"]["plaintext"], "what", what), 2, "{keys}: {summary:#}");
         assert_eq!(summary["verdict"], "nothing", "{keys}: {summary:#}");
+    }
+}
+
+#[test]
+fn a_process_that_is_not_there_is_refused() {
+    if !have("a_process_that_is_not_there_is_refused", &[]) {
+        return;
+    }
+    for source in [["--source", "plaintext"], ["--interface", "lo"]] {
+        let watch = ["watch", "--config", "/dev/null", "--listen", "none", "--pid", "4000000"];
+        let run = program::run(watch.iter().chain(&source));
+        assert_eq!(run.status, 3, "{}", run.stderr);
+        assert!(run.stderr.contains("there is no process 4000000: name one that runs"), "{}", run.stderr);
     }
 }
 

@@ -28,6 +28,18 @@ chmod 755 .; exec apache2 -DFOREGROUND -f \"$PWD/httpd.conf\""
 /// What makes Apache refuse `/secure` by HTTP/2: there it cannot ask for a certificate in the middle of a connection.
 pub(crate) const SECURE: &str = "<Location /secure>\nSSLVerifyClient require\n</Location>";
 
+/// A server with its own copy of OpenSSL, which nothing else runs.
+pub(crate) fn fresh(server: &str) -> String {
+    format!(
+        "mkdir own; for name in libcrypto.so.3 libssl.so.3; do
+  for folder in /usr/lib/x86_64-linux-gnu /lib/x86_64-linux-gnu; do
+    if [ -e $folder/$name ]; then cp -L $folder/$name own/$name; fi
+  done
+done
+export LD_LIBRARY_PATH=$PWD/own; {server}"
+    )
+}
+
 /// nginx. `more`: directives of the server.
 pub(crate) fn nginx(more: &str) -> String {
     format!(

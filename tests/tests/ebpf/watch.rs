@@ -81,17 +81,18 @@ fn a_reset_of_apache_is_seen_and_its_retry() {
 }
 
 /// The command under which the program has these capabilities alone.
-fn with_capabilities(capabilities: &str) -> Command {
+pub(crate) fn with_capabilities(capabilities: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args([&format!("--bounding-set=-all{capabilities}"), "--"]).arg(program::path());
     command
 }
 
 /// Starts a run without a word of how, and gives what it said when it was ready.
-fn chosen(mut command: Command) -> String {
+fn chosen(mut command: Command, settings: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let said = folder.path().join("watch.log");
     command.args(["watch", "--config", "/dev/null", "-i", "lo", "--listen", "127.0.0.1:0", "--format", "none"]);
+    command.args(settings);
     let mut watch = Server::start(command.stdin(Stdio::null()).stderr(fs::File::create(&said).unwrap()));
     let printed = || fs::read_to_string(&said).unwrap_or_default();
     assert!(until(|| printed().contains("metrics and status page").then_some(())).is_some(), "{}", printed());
@@ -105,7 +106,7 @@ fn the_tap_and_the_probes_are_the_default_where_they_work() {
     if !have("the_tap_and_the_probes_are_the_default_where_they_work", &[]) {
         return;
     }
-    let said = chosen(program::command());
+    let said = chosen(program::command(), &[]);
     assert!(said.contains("source auto: the kernel tap\n"), "{said}");
     assert!(said.contains("keys auto: by probe"), "{said}");
 }
@@ -119,9 +120,25 @@ fn without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said() {
         println!("skipped: without_their_privileges_libpcap_is_used_and_what_stays_dark_is_said: no libpcap");
         return;
     }
-    let said = chosen(with_capabilities(",+net_raw"));
-    assert!(said.contains("source auto: libpcap, because the tap cannot be used"), "{said}");
-    assert!(said.contains("CAP_BPF is missing") && said.contains("TLS stays dark"), "{said}");
+    for settings in [&[][..], &["--port", "443", "--port", "8443"]] {
+        let said = chosen(with_capabilities(",+net_raw"), settings);
+        assert!(said.contains("source auto: libpcap, because the tap cannot be used"), "{said}");
+        assert!(said.contains("CAP_BPF is missing") && said.contains("TLS stays dark"), "{said}");
+    }
+}
+
+/// What doctor checked.
+pub(crate) fn doctor(mut command: Command, settings: &[&str]) -> Vec<Value> {
+    command.args(["doctor", "--config", "/dev/null", "--listen", "none", "--format", "json"]).args(settings);
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["checks"].as_array().unwrap().clone()
+}
+
+/// Status of the first check of this name, and what was found.
+pub(crate) fn of<'c>(checks: &'c [Value], name: &str) -> Option<(&'c str, &'c str)> {
+    let check = checks.iter().find(|check| check["name"] == name)?;
+    Some((check["status"].as_str()?, check["found"].as_str()?))
 }
 
 #[test]
@@ -132,26 +149,7 @@ fn doctor_says_how_a_server_will_be_seen() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let server = serve("exec nghttpd -d . --address=127.0.0.1 $PORT key.pem cert.pem", folder.path(), port);
-    let run = program::run(
-        [
-            "doctor",
-            "--config",
-            "/dev/null",
-            "-i",
-            "lo",
-            "--listen",
-            "none",
-            "--seconds",
-            "0",
-            "--format",
-            "json",
-            "--port",
-        ]
-        .into_iter()
-        .chain([port.to_string().as_str()]),
-    );
-    let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    let checks = report["checks"].as_array().unwrap();
+    let checks = doctor(program::command(), &["-i", "lo", "--seconds", "0", "--port", &port.to_string()]);
     let named = |name: &str| checks.iter().filter(|check| check["name"] == name).collect::<Vec<_>>();
     let processes = named("process");
     let found = processes.first().unwrap()["found"].as_str().unwrap();
@@ -160,4 +158,39 @@ fn doctor_says_how_a_server_will_be_seen() {
     assert_eq!(found, expected);
     assert!(named("kernel programs").iter().all(|check| check["status"] == "ok"), "{checks:#?}");
     assert!(named("capability").len() >= 6, "{checks:#?}");
+}
+
+#[test]
+fn doctor_says_of_a_setup_that_works_that_it_does() {
+    if !have("doctor_says_of_a_setup_that_works_that_it_does", &["nghttpd", "curl", "openssl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = serve(servers::NGHTTPD, place, port);
+    let (pid, port_text) = (server.id().to_string(), port.to_string());
+    let ask = format!("while ! [ -e enough ]; do {CURL} -o /dev/null https://localhost:$PORT/; sleep 0.2; done");
+    let mut client = Server::start(shell(&ask, place, port).stdout(Stdio::null()));
+    let examine =
+        |settings: &[&str]| doctor(program::command(), &[&["--seconds", "3", "--pid", &pid], settings].concat());
+    let keys = examine(&["--interface", "lo", "--port", &port_text]);
+    for name in ["probes", "process"] {
+        assert_eq!(of(&keys, name).unwrap().0, "ok", "{name}: {keys:#?}");
+    }
+    let expected = format!("nghttpd ({pid}), port {port}: OpenSSL 3: keys by probe");
+    assert_eq!(of(&keys, "process").unwrap().1, expected);
+    // What begins as the look ends may not be read any more.
+    let matched = of(&keys, "key match").unwrap().1;
+    let numbers: Vec<u64> = matched.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(matches!(numbers[..], [matched, all] if all > 2 && matched + 2 >= all), "{matched}");
+    let plaintext = examine(&["--source", "plaintext"]);
+    for name in ["probes", "process", "traffic", "readable"] {
+        assert_eq!(of(&plaintext, name).unwrap().0, "ok", "{name}: {plaintext:#?}");
+    }
+    for name in ["key log", "key match", "filter", "interface"] {
+        assert_eq!(of(&plaintext, name), None, "{plaintext:#?}");
+    }
+    assert!([keys, plaintext].iter().flatten().all(|check| check["status"] != "fail"));
+    fs::write(place.join("enough"), "").unwrap();
+    client.wait();
 }

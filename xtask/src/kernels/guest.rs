@@ -15,6 +15,7 @@ const TESTS: &[&str] = &[
     "tap::loopback_is_seen_once_and_whole_by_clsact",
     "tap::a_ring_buffer_far_too_small_says_exactly_what_it_lost",
     "watch::a_reset_of_apache_is_seen_and_its_retry",
+    "privileges::what_starts_after_privileges_went_is_probed",
     "plain::plain_a_reset_of_apache_with_probes_set_together_and_one_by_one",
 ];
 

@@ -102,6 +102,8 @@ pub struct Samples {
     pub flows: Vec<(u64, tls_tap::Side, Vec<late::Sample>)>,
     /// Client randoms of handshakes that were seen: their secrets need not be tried.
     pub claims: Vec<[u8; 32]>,
+    /// Client randoms of handshakes that were seen and whose transcript has led to a secret.
+    pub by_transcript: Vec<[u8; 32]>,
     /// Client randoms of connections that are over: their secrets are needed no more.
     pub ended: Vec<[u8; 32]>,
     /// Tokens of flows that are over: they need not be searched.
@@ -314,6 +316,7 @@ impl<'m> Shard<'m> {
         let mut samples = Samples {
             flows: Vec::new(),
             claims: std::mem::take(&mut self.beside.claims),
+            by_transcript: std::mem::take(&mut self.beside.by_transcript),
             ended: std::mem::take(&mut self.ended),
             gone: std::mem::take(&mut self.gone),
             interests: std::mem::take(&mut self.interests),

@@ -170,10 +170,13 @@ fn what_hides_the_requests_is_named_with_its_remedy() {
 }
 
 #[test]
-fn a_run_that_only_counts_in_the_kernel_does_not_speak_of_packets() {
-    let stats = Stats { kernel_resets: Some(crate::model::KernelResets::default()), ..Stats::default() };
-    let text = plain(&Report::new(false), &stats, Verdict::Inconclusive(Unsure::Empty), &WIDE);
-    assert!(text.contains("no plaintext was read") && !text.contains("holds no packets"), "{text}");
+fn a_run_of_plaintext_does_not_speak_of_packets() {
+    for alone in [false, true] {
+        let stats = Stats { kernel_resets: Some(crate::model::KernelResets::new(alone)), ..Stats::default() };
+        let text = plain(&Report::new(false), &stats, Verdict::Inconclusive(Unsure::Empty), &WIDE);
+        assert!(text.contains("no plaintext was read") && !text.contains("holds no packets"), "{text}");
+        assert_eq!(text.contains("kernel_only"), alone, "{text}");
+    }
 }
 
 #[test]

@@ -123,9 +123,14 @@ fn found(page: &mut Page, stats: &Stats) {
 fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, String) {
     let both = one_way(stats).map(|text| format!("capture both directions: {text}."));
     let (text, remedy) = match unsure {
-        Unsure::Empty if stats.kernel_resets.is_some() => (
+        Unsure::Empty if let Some(resets) = &stats.kernel_resets => (
             "no plaintext was read.".into(),
-            "kernel_only counts resets and reads nothing: leave it out to see requests; without it, see whether h2watch doctor finds the library.",
+            match resets.alone {
+                true => "kernel_only counts resets and reads nothing: leave it out to see requests.",
+                false => {
+                    "see whether the processes had traffic meanwhile, and whether h2watch doctor finds their library."
+                }
+            },
         ),
         Unsure::Empty => {
             ("the capture holds no packets.".into(), "check the interface and the filter that it was taken with.")

@@ -43,7 +43,7 @@ pub enum Timestamps {
 pub struct PacketFilter {
     /// An expression in libpcap's language; without one, everything that may carry TCP. For libpcap alone.
     pub expression: Option<String>,
-    /// TCP ports, at either end; empty: all. For the tap alone.
+    /// TCP ports, at either end; empty: all. Not beside an expression.
     pub ports: Vec<u16>,
 }
 

@@ -3,11 +3,10 @@
 use std::fs::File;
 
 use iced_x86::Register;
-use object::read::elf::ElfFile64;
-use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol, ReadCache, SegmentFlags};
 use probe_abi::plain::{cookie, function};
 
 use super::site::{self, Site, Span};
+use crate::source::elf::{self, Elf};
 use crate::source::uprobes::Place;
 
 /// What a probe does.
@@ -111,60 +110,26 @@ const WANTED: [Wanted; 23] = [
     Wanted { name: "EVP_KDF_derive", function: 0, arguments: PARAMS, kind: Kind::Name },
 ];
 
-/// Code is read in pieces of this size, and one more, so that an instruction is whole.
-const PAGE: u64 = 4_096;
-
 /// What is to be probed in a file. Files that are not ELF for this machine, or have no such function, have nothing. `names`: handshakes
 /// are to be named as well.
 pub(super) fn of(file: &File, names: bool) -> Library {
-    let cache = ReadCache::new(file);
+    elf::open(file, |elf| within(elf, names)).unwrap_or_default()
+}
+
+fn within(elf: &Elf<'_>, names: bool) -> Library {
     let mut library = Library::default();
-    let Ok(elf) = ElfFile64::<LittleEndian, _>::parse(&cache) else { return library };
-    if elf.architecture() != object::Architecture::X86_64 {
-        return library;
-    }
-    let mut spans: [Option<Span>; WANTED.len()] = [None; WANTED.len()];
-    // A program that uses the library names its functions too, without defining them.
-    for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
-        let Ok(name) = symbol.name_bytes() else { continue };
-        if !(name.starts_with(b"SSL_") || name.starts_with(b"gnutls_") || name.starts_with(b"EVP_K")) {
-            continue;
-        }
-        let is_it = |wanted: &Wanted| {
-            wanted.name.as_bytes() == name && (names || !matches!(wanted.kind, Kind::Step | Kind::Name))
-        };
-        if symbol.is_definition()
-            && symbol.address() != 0
-            && let Some(at) = WANTED.iter().position(is_it)
-            && let Some(span) = spans.get_mut(at)
-        {
-            span.get_or_insert(Span { start: symbol.address(), len: symbol.size() });
-        }
-    }
-    let code: Vec<_> = elf.segments().filter(|segment| is_executable(segment.flags())).collect();
-    let read = |address: u64| {
-        code.iter()
-            .find_map(|segment| {
-                let (start, (_, len)) = (segment.address(), segment.file_range());
-                let end = start.checked_add(len).filter(|end| (start..*end).contains(&address))?;
-                let page = (address / PAGE * PAGE).max(start);
-                let bytes = segment.data_range(page, (end - page).min(2 * PAGE)).ok()??;
-                bytes.get(usize::try_from(address - page).ok()?..)
-            })
-            .unwrap_or_default()
-    };
-    let offset = |address: u64| {
-        code.iter().find_map(|segment| {
-            let inside = address.checked_sub(segment.address())?;
-            let (start, len) = segment.file_range();
-            (inside < len).then(|| start.checked_add(inside))?
-        })
-    };
-    let has = |name: &str| WANTED.iter().zip(&spans).any(|(wanted, span)| wanted.name == name && span.is_some());
+    let found = elf.functions(WANTED.each_ref().map(|wanted| wanted.name));
+    let read = |address: u64| elf.code(address);
+    let offset = |address: u64| elf.offset(address);
+    let has = |name: &str| WANTED.iter().zip(&found).any(|(wanted, found)| wanted.name == name && found.is_some());
     let newer = has("gnutls_record_send2");
-    for (wanted, span) in WANTED.iter().zip(spans) {
-        let Some(span) = span.filter(|_| wanted.name != "gnutls_record_send" || !newer) else { continue };
-        match places(&read, &offset, wanted, span) {
+    for (wanted, found) in WANTED.iter().zip(found) {
+        let left_out = match wanted.kind {
+            Kind::Step | Kind::Name => !names,
+            Kind::Around | Kind::Life => newer && wanted.name == "gnutls_record_send",
+        };
+        let Some(function) = found.filter(|_| !left_out) else { continue };
+        match places(&read, &offset, wanted, Span { start: function.address, len: function.len }) {
             Some(places) => library.places.extend(places),
             None => library.unknown.push(wanted.name),
         }
@@ -190,10 +155,6 @@ fn places(
     let sites = site::sites(read, span, wanted.arguments)?;
     let exits = sites.exits.iter().map(|site| place(Program::Done, *site));
     exits.chain([place(Program::Call, sites.entry)]).collect()
-}
-
-const fn is_executable(flags: SegmentFlags) -> bool {
-    matches!(flags, SegmentFlags::Elf { p_flags } if p_flags & 1 != 0)
 }
 
 #[cfg(test)]

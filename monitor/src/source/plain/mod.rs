@@ -461,7 +461,8 @@ impl LiveSource for Plain {
     }
 
     fn kernel_resets(&mut self) -> Option<model::KernelResets> {
-        let mut counted = model::KernelResets::default();
+        let flags = self.words.get(config::FLAGS).copied().unwrap_or_default();
+        let mut counted = model::KernelResets::new(flags & config::COUNT_ONLY != 0);
         for resets in self.resets().ok()? {
             let frame = if resets.goaway { KernelFrame::GoAway } else { KernelFrame::RstStream };
             let by = if resets.sent { Writer::Local } else { Writer::Peer };
@@ -509,7 +510,7 @@ fn publish(boundaries: &mut KernelMap<MapData, [u64; 4], u64>, boundary: &Bounda
 
 fn attach(ebpf: &mut Ebpf, uprobes: &Uprobes, used: &Used, library: &library::Library) -> Probed {
     let problem = (!library.unknown.is_empty())
-        .then(|| format!("{}: {} is not as it is known", used.path.display(), library.unknown.join(", ")));
+        .then(|| format!("probe {}: {} is not as it is known", used.path.display(), library.unknown.join(", ")));
     let mut probed = Probed { path: used.path.clone(), places: 0, problem, links: Vec::new() };
     for program in Program::ALL {
         let its = library.places.iter().filter(|(of, _)| *of == program);

@@ -1,12 +1,12 @@
 //! Probes at instructions of files. They sit in a file by its inode, so that one covers every process that runs it.
 //!
 //! Removing a probe waits until no processor runs its program any more, some hundred milliseconds for each link. So all places of a
-//! program in a file have one link where the kernel has such links, and a perf event each where it has not.
+//! program in a file have one link where the kernel has such links, and a perf event each where it has not. Many kernels want
+//! CAP_SYS_ADMIN for these events, and for the links none of them.
 
 mod multi;
 mod syscall;
 
-use std::ffi::CString;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use aya::Ebpf;
@@ -31,9 +31,9 @@ pub(super) struct Place {
 /// What holds probes in place: until it is dropped.
 #[derive(Debug)]
 pub(super) enum Link {
-    /// Many.
+    /// A link of its own kind, for one probe or many.
     Multi { _link: OwnedFd },
-    /// One.
+    /// A perf event, for one.
     Single { _link: UProbeLink },
 }
 
@@ -62,47 +62,47 @@ impl Uprobes {
         Ok(Self { multi })
     }
 
-    /// Attaches a program to places in a file. Maps that were taken from `ebpf` must be there still: a program that is loaded only now has
-    /// their descriptors.
+    /// Attaches a program to places in a file.
     pub(super) fn attach(&self, ebpf: &mut Ebpf, name: &'static str, used: &Used, places: &[Place]) -> Attached {
         if places.is_empty() {
             return Attached::default();
         }
         // By its descriptor: the file itself, whatever its path leads to by now.
         let path = format!("/proc/self/fd/{}", used.file.as_raw_fd());
-        if let Some(multi) = &self.multi
-            && let Ok(path) = CString::new(path.as_str())
-            && let Ok(link) = multi.attach(name, &path, places)
-        {
-            return Attached { links: vec![Link::Multi { _link: link }], problems: Vec::new() };
+        let what = || format!("probe {}", used.path.display());
+        let many = |places: &[Place]| {
+            let multi = self.multi.as_ref()?;
+            let link = multi.attach(name, &path, places).map_err(|error| failed(what(), error));
+            Some(link.map(|link| Link::Multi { _link: link }))
+        };
+        if let Some(Ok(link)) = many(places) {
+            return Attached { links: vec![link], problems: Vec::new() };
         }
         // A link of many has all places or none: one that cannot be probed takes none of the others with it, and is told.
         let mut attached = Attached::default();
         for place in places {
-            match single(ebpf, name, &path, *place) {
-                Ok(link) => attached.links.push(Link::Single { _link: link }),
-                Err(Failed::Load(error)) => attached.problems.push(error),
-                Err(Failed::Attach(error)) => {
-                    attached.problems.push(failed(format!("probe {}", used.path.display()), error));
-                }
+            match many(&[*place]).unwrap_or_else(|| single(ebpf, name, &path, *place, &what)) {
+                Ok(link) => attached.links.push(link),
+                Err(problem) => attached.problems.push(problem),
             }
         }
         attached
     }
 }
 
-enum Failed {
-    Load(SourceError),
-    Attach(ProgramError),
-}
-
 /// Attaches a program to one place.
-fn single(ebpf: &mut Ebpf, name: &'static str, path: &str, place: Place) -> Result<UProbeLink, Failed> {
-    let program = load(ebpf, name).map_err(Failed::Load)?;
+fn single(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    path: &str,
+    place: Place,
+    what: &dyn Fn() -> String,
+) -> Result<Link, SourceError> {
+    let program = load(ebpf, name)?;
     let location = UProbeAttachLocation::AbsoluteOffset(place.offset);
     let point = UProbeAttachPoint { location, cookie: Some(place.cookie) };
     let link = program.attach(point, path, UProbeScope::AllProcesses).and_then(|link| program.take_link(link));
-    link.map_err(Failed::Attach)
+    link.map(|link| Link::Single { _link: link }).map_err(|error| failed(what(), error))
 }
 
 /// The program for one place at a time, loaded.

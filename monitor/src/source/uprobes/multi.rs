@@ -4,7 +4,7 @@
 //! are bound to the maps that aya made.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
@@ -38,14 +38,14 @@ impl Multi {
     /// Whether the kernel has such links. An older one loads the programs all the same and says EINVAL to any link; this folder
     /// cannot be probed, which is EBADF where the kernel came to look at it.
     fn is_understood(&self, name: &str) -> bool {
-        let tried = self.attach(name, c"/", &[Place { offset: 0, cookie: 0 }]);
+        let tried = self.attach(name, "/", &[Place { offset: 0, cookie: 0 }]);
         tried.is_err_and(|error| error.raw_os_error() == Some(libc::EBADF))
     }
 
     /// Attaches a program to all of these places, or to none.
-    pub(super) fn attach(&self, name: &str, path: &CStr, places: &[Place]) -> io::Result<OwnedFd> {
+    pub(super) fn attach(&self, name: &str, path: &str, places: &[Place]) -> io::Result<OwnedFd> {
         let program = self.programs.get(name).ok_or(io::ErrorKind::NotFound)?;
-        syscall::link(program.as_fd(), path, places)
+        syscall::link(program.as_fd(), &CString::new(path)?, places)
     }
 }
 

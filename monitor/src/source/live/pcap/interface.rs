@@ -17,12 +17,8 @@ pub(super) const ANY: &str = "any";
 /// Opening is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What may carry TCP, tunnels and VLANs included. The second is for links that have no VLANs.
-const EVERYTHING: [&str; 2] = [
-    "tcp or proto 47 or proto 4 or proto 41 or udp port 4789 or udp port 8472 or ether proto 0x8847 \
-     or ether proto 0x8864 or vlan",
-    "tcp or proto 47 or proto 4 or proto 41 or udp port 4789 or udp port 8472",
-];
+/// Tunnels that may carry TCP: what they carry is told apart later.
+const TUNNELS: &str = "proto 47 or proto 4 or proto 41 or udp port 4789 or udp port 8472 or udp port 6081";
 
 /// A count of libpcap's: 32 bits that start at 0 with every opening and wrap.
 #[derive(Clone, Copy, Debug, Default)]
@@ -222,14 +218,28 @@ impl Opened {
     }
 
     fn filter(&mut self, name: &str, settings: &Settings) -> Result<(), String> {
-        let Some(filter) = &settings.filter else {
-            let [first, second] = EVERYTHING;
-            let set = self.capture.filter(first, true).or_else(|_| self.capture.filter(second, true));
+        let Some(filter) = &settings.filter.expression else {
+            let [first, second] = everything(&settings.filter.ports);
+            let set = self.capture.filter(&first, true).or_else(|_| self.capture.filter(&second, true));
             return set.map_err(|error| failed(name, &error));
         };
         let set = self.capture.filter(filter, true);
         set.map_err(|error| format!("the filter \"{filter}\" is not valid on {name}: {}", plain(&error)))
     }
+}
+
+/// What may carry TCP at one of these ports (none: at any), tunnels and VLANs included. The second is for links that have no VLANs.
+fn everything(ports: &[u16]) -> [String; 2] {
+    const LINKS: &str = "ether proto 0x8847 or ether proto 0x8864";
+    if ports.is_empty() {
+        let without = format!("tcp or {TUNNELS}");
+        return [format!("{without} or {LINKS} or vlan"), without];
+    }
+    let ports: Vec<String> = ports.iter().map(|port| format!("tcp port {port}")).collect();
+    // The later parts of a datagram do not say their ports.
+    let without = format!("{} or {TUNNELS} or (tcp and ip[6:2] & 0x1fff != 0)", ports.join(" or "));
+    // Behind `vlan` everything is looked for behind the tag.
+    [format!("{without} or {LINKS} or (vlan and ({without}))"), without]
 }
 
 impl Settings {
@@ -269,5 +279,41 @@ pub(super) fn plain(error: &pcap::Error) -> String {
     match error {
         pcap::Error::PcapError(text) => text.lines().collect::<Vec<_>>().join(" "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+    use pcap::Linktype;
+
+    use super::*;
+
+    #[test]
+    fn ports_are_found_at_either_end_and_behind_a_tag() {
+        let [with, without] = everything(&[443, 8_443]);
+        let dead = Capture::dead(Linktype::ETHERNET).unwrap();
+        let program = dead.compile(&with, true).unwrap();
+        let plain = || PacketBuilder::ethernet2([1; 6], [2; 6]);
+        let tagged = || plain().single_vlan(5.try_into().unwrap());
+        let tcp = |builder: etherparse::PacketBuilderStep<etherparse::IpHeaders>, source, destination| {
+            let mut packet = Vec::new();
+            builder.tcp(source, destination, 1, 1).write(&mut packet, b"x").unwrap();
+            program.filter(&packet)
+        };
+        for (source, destination, wanted) in [(443, 9, true), (9, 8_443, true), (9, 10, false)] {
+            let of = |v6: bool, tag: bool| match (v6, tag) {
+                (false, false) => plain().ipv4([127, 0, 0, 1], [127, 0, 0, 2], 9),
+                (true, false) => plain().ipv6([1; 16], [2; 16], 9),
+                (false, true) => tagged().ipv4([127, 0, 0, 1], [127, 0, 0, 2], 9),
+                (true, true) => tagged().ipv6([1; 16], [2; 16], 9),
+            };
+            for (v6, tag) in [(false, false), (false, true), (true, false), (true, true)] {
+                assert_eq!(tcp(of(v6, tag), source, destination), wanted, "{source} {destination} {v6} {tag}");
+            }
+        }
+        assert!(Capture::dead(Linktype(12)).unwrap().compile(&without, true).is_ok(), "also where there are no tags");
+        let many: Vec<u16> = (1..=1_024).collect();
+        assert!(dead.compile(&everything(&many)[0], true).is_ok());
     }
 }

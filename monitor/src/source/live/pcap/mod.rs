@@ -43,8 +43,8 @@ const LIST: Duration = Duration::from_secs(1);
 /// How interfaces are captured on.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A filter in libpcap's language; without one, everything that may carry TCP.
-    pub filter: Option<String>,
+    /// Which packets are wanted; without an expression and ports, everything that may carry TCP.
+    pub filter: PacketFilter,
     /// Bytes of each packet that are captured.
     pub snaplen: u32,
     /// The kernel's buffer for each interface, in bytes.
@@ -239,7 +239,7 @@ impl LiveSource for PcapSource {
     }
 
     fn refilter(&mut self, filter: &PacketFilter) -> Result<(), String> {
-        let settings = Arc::new(Settings { filter: filter.expression.clone(), ..Settings::clone(&self.settings) });
+        let settings = Arc::new(Settings { filter: filter.clone(), ..Settings::clone(&self.settings) });
         let refilter = |interface: &mut Interface| interface.refilter(&settings);
         if let Err(error) = self.interfaces.iter_mut().try_for_each(refilter) {
             // It was valid for those before.

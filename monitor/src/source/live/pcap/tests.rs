@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::interface::{Interface, Rising};
 use super::{PcapSource, Settings};
 use crate::model::{Packet, PacketBatch, Time};
-use crate::source::live::{LiveSource as _, Timestamps, wall};
+use crate::source::live::{LiveSource as _, PacketFilter, Timestamps, wall};
 use crate::source::{BATCH_BYTES, BATCH_PACKETS};
 
 const WAIT: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn settings(filter: Option<&str>) -> Settings {
     Settings {
-        filter: filter.map(str::to_owned),
+        filter: PacketFilter { expression: filter.map(str::to_owned), ports: Vec::new() },
         snaplen: 262_144,
         buffer: 2 << 20,
         promiscuous: false,
@@ -50,7 +50,10 @@ fn open(names: &[&str], filter: Option<&str>) -> Result<PcapSource, String> {
 
 /// A connection on `lo` that says `words`, each of them once; gives its port.
 fn talk(words: usize) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    talk_at(&TcpListener::bind("127.0.0.1:0").unwrap(), words)
+}
+
+fn talk_at(listener: &TcpListener, words: usize) -> u16 {
     let port = listener.local_addr().unwrap().port();
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.set_nodelay(true).unwrap();
@@ -127,6 +130,28 @@ fn the_filter_decides() {
     talk(5);
     let found = gather(&mut source, |found, _| found.len() >= 2);
     assert_eq!(hellos(&found), 0);
+}
+
+#[test]
+fn ports_decide_where_there_is_no_filter() {
+    if !alone("ports_decide_where_there_is_no_filter") {
+        return;
+    }
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [one, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
+    let filter = |port| PacketFilter { expression: None, ports: vec![port] };
+    for name in ["lo", "any"] {
+        let settings = Settings { filter: filter(one), ..settings(None) };
+        let mut source = PcapSource::open(&[name.to_owned()], settings).unwrap();
+        // The wanted one last: with it all that came before has come.
+        talk_at(&listeners[1], 6);
+        talk_at(&listeners[0], 5);
+        assert_eq!(hellos(&gather(&mut source, |found, _| closed(found))), 5, "{name}");
+        source.refilter(&filter(other)).unwrap();
+        talk_at(&listeners[0], 3);
+        talk_at(&listeners[1], 4);
+        assert_eq!(hellos(&gather(&mut source, |found, _| closed(found))), 4, "{name}");
+    }
 }
 
 #[test]
