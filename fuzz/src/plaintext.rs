@@ -2,7 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use h2watch::limits::Limits;
-use h2watch::model::{HandshakeName, PacketBatch, PlainEnd, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer};
+use h2watch::model::{
+    HandshakeName, PacketBatch, PlainEnd, PlainId, PlainWhat, Plaintext, Process, Side, Time, Writer,
+};
 use h2watch_tests::traffic::frame;
 
 use crate::input::Input;
