@@ -264,9 +264,14 @@ fn cause(at: Time, connection: &Connection, ended: &Ended, open: Option<&Open>) 
                 let refused = connection.goaway.filter(|goaway| ended.exchange > goaway.last_stream)?;
                 return Some(by_goaway(refused.code));
             }
-            // A client that lets go of a stream behind lost bytes of the server may have had its response.
-            let done = reset.by == Side::Client && matches!(reset.code, ErrorCode::NO_ERROR | ErrorCode::STREAM_CLOSED);
-            if done && ended.phase == Phase::Unknown {
+            // A client that had closed the stream has what it wants of the response (curl, which does not wait for its end), and one that
+            // lets go of it behind lost bytes of the server may have.
+            let done = match reset.code {
+                ErrorCode::STREAM_CLOSED => ended.phase != Phase::BeforeResponse,
+                ErrorCode::NO_ERROR => ended.phase == Phase::Unknown,
+                _ => false,
+            };
+            if done && reset.by == Side::Client {
                 return None;
             }
             let id = connection.last_reset.filter(|&(stream, _)| stream == ended.exchange).map(|(_, id)| id);
