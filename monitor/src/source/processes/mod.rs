@@ -379,7 +379,14 @@ mod tests {
             let program = folder.join("sleeper");
             // By another process: one that another test starts meanwhile would have the file open for writing.
             assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
-            Self(Command::new(program).arg("1000").stdin(Stdio::null()).spawn().unwrap())
+            let child = Command::new(&program).arg("1000").stdin(Stdio::null()).spawn().unwrap();
+            // It runs before the kernel has mapped its file.
+            let maps = format!("/proc/{}/maps", child.id());
+            let mapped = || std::fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("/sleeper"));
+            while !mapped() {
+                std::thread::yield_now();
+            }
+            Self(child)
         }
     }
 
