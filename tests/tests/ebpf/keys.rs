@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,8 +64,19 @@ impl Drop for Server {
     }
 }
 
+/// A port, with those around it free as well: a Kestrel here takes several in a row. Below those that the kernel gives to clients, which
+/// the tests that run beside this one make in numbers.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 15_000;
+    const APART: u32 = 16;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let spans = (0..1_000).map(|_| FIRST + APART * ((std::process::id() + NEXT.fetch_add(1, Relaxed)) % 1_000));
+    let is_free = |port: u32| {
+        let port = u16::try_from(port).unwrap();
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    };
+    let free = spans.into_iter().find(|first| (*first..first + APART).all(is_free));
+    u16::try_from(free.unwrap() + APART / 2).unwrap()
 }
 
 /// Whether all of these are there. Prints what is missing.
