@@ -1,5 +1,7 @@
 //! A live run beside connections that it cannot read: it says so while they are open, whatever else it reads.
 
+#[path = "any.rs"]
+mod any;
 #[path = "blind/client.rs"]
 mod client;
 

@@ -1,5 +1,7 @@
 //! The kernel side on the kernel that runs: skipped, with a line that says so, where it may not be used.
 
+#[path = "any.rs"]
+mod any;
 #[path = "ebpf/client.rs"]
 mod client;
 #[path = "ebpf/ends.rs"]

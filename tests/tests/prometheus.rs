@@ -1,5 +1,7 @@
 //! Debian's Prometheus scrapes a live run, and answers what the README and the dashboards ask.
 
+#[path = "any.rs"]
+mod any;
 #[path = "blind/client.rs"]
 mod client;
 

@@ -8,13 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use h2watch_tests::lab::{Lab, OriginKind};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls_pki_types::ServerName;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, KeyLog, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
-};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, KeyLog, StreamOwned, SupportedProtocolVersion};
+
+use super::any::Any;
 
 /// How often it asks.
 const EVERY: Duration = Duration::from_millis(100);
@@ -41,7 +39,8 @@ impl Long {
         let tcp = lab.visitor.connect(lab.origin.at(origin.tls_port())).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
         let config = config.with_protocol_versions(&[version]).unwrap().dangerous();
-        let mut config = config.with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth();
+        let mut config =
+            config.with_custom_certificate_verifier(Arc::new(Any(default_provider()))).with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         config.key_log = keys;
         let name = ServerName::try_from("origin.test").unwrap();
@@ -84,43 +83,4 @@ fn ask(stream: &mut StreamOwned<ClientConnection, TcpStream>, stop: &AtomicBool)
     }
     stream.conn.send_close_notify();
     let _ = stream.flush();
-}
-
-/// Takes every certificate: who the origin is is not what is tested.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }
