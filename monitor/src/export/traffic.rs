@@ -2,11 +2,14 @@
 
 use super::family::Family;
 use super::findings::PROTOCOLS;
-use crate::model::{PlaintextUse, Stats};
+use crate::model::{Phase, PlaintextUse, Stats, Unfinished};
 use crate::sink::words::{self, SIDES};
 
 const VERSIONS: [&str; 3] = ["1.2", "1.3", "other"];
 const CLOSES: [&str; 9] = ["alert", "evicted", "fin", "freed", "idle", "input_ended", "process_ended", "reused", "rst"];
+
+/// A response that is over leaves no request unfinished.
+const UNFINISHED_PHASES: [Phase; 3] = [Phase::BeforeResponse, Phase::InBody, Phase::Unknown];
 
 pub(super) fn families(stats: &Stats, out: &mut Vec<Family>) {
     messages(stats, out);
@@ -35,6 +38,15 @@ fn messages(stats: &Stats, out: &mut Vec<Family>) {
     out.push(family);
     let help = "Requests of which nobody saw what became of them (a gap, an eviction).";
     out.push(Family::counter("h2watch_unseen_requests_total", help).only(stats.unseen_requests));
+    let help = "Requests without a complete response that are no cases, by why and by how far the response was.";
+    let mut family = Family::counter("h2watch_unfinished_requests_total", help);
+    for why in Unfinished::ALL {
+        for phase in UNFINISHED_PHASES {
+            let count = stats.unfinished.get(&(why, phase)).map_or(0, |waits| waits.count);
+            family.add_fixed([("why", why.name()), ("phase", words::phase(phase))], count);
+        }
+    }
+    out.push(family);
 }
 
 fn connections(stats: &Stats, out: &mut Vec<Family>) {
@@ -66,6 +78,12 @@ fn connections(stats: &Stats, out: &mut Vec<Family>) {
     out.push(family);
     let help = "Connections whose start was not in the capture.";
     out.push(Family::counter("h2watch_joined_late_connections_total", help).only(seen.joined_late));
+    let help = "Connections of which no packet of one side was captured, by that side.";
+    let mut family = Family::counter("h2watch_one_way_connections_total", help);
+    for side in SIDES {
+        family.add_fixed([("unseen", words::side(side))], seen.one_way.get(&side).copied().unwrap_or(0));
+    }
+    out.push(family);
     let help = "TCP payload bytes.";
     out.push(Family::counter("h2watch_payload_bytes_total", help).only(seen.bytes));
 }

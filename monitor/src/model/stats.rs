@@ -211,6 +211,9 @@ pub enum Unfinished {
 }
 
 impl Unfinished {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::InFlight, Self::Abandoned, Self::Unseen];
+
     /// The name in every output.
     #[must_use]
     pub const fn name(self) -> &'static str {

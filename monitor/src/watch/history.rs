@@ -20,7 +20,7 @@ pub const CODES: usize = ErrorCode::ALL.len() + 1;
 pub struct Step {
     /// Requests.
     pub requests: u64,
-    /// 5xx that the origin itself answered.
+    /// 5xx that the server which was asked made itself.
     pub origin_errors: u64,
     /// RST_STREAM and GOAWAY by code: [`CODES`] of them.
     pub resets: [u64; CODES],

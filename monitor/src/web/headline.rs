@@ -167,7 +167,7 @@ fn others(recent: &Step, notes: &mut Vec<Note>) {
     }
     if recent.origin_errors > 0 {
         let text =
-            format!("The origin itself answered {} with a 5xx in the last 5 minutes", requests(recent.origin_errors));
+            format!("The server that was asked itself answered {} with a 5xx in the last 5 minutes", requests(recent.origin_errors));
         say(notes, Level::Warning, text);
     }
     if recent.suspected > 0 {

@@ -469,6 +469,25 @@ impl Drop for Pair {
     }
 }
 
+#[test]
+fn an_interface_whose_packets_another_sees_is_read() {
+    if !alone("an_interface_whose_packets_another_sees_is_read") {
+        return;
+    }
+    let Some(pair) = Pair::new("h2w-both") else { return };
+    let mut tap = Tap::open(&options(&[&pair.end(), "h2w-both1"], PORT)).unwrap();
+    let told = |tap: &mut Tap| tap.health().into_iter().map(|health| (health.up, health.error)).collect::<Vec<_>>();
+    assert_eq!(told(&mut tap), [(true, None), (true, None)]);
+    assert_eq!(tap.interfaces().unwrap().iter().filter(|interface| interface.hook.is_some()).count(), 1);
+    drop(pair);
+    let until = Instant::now() + Duration::from_secs(30);
+    while told(&mut tap).iter().any(|(up, _)| *up) {
+        assert!(Instant::now() < until, "{:?}", told(&mut tap));
+        tap.fill(&mut PacketBatch::default(), Duration::from_millis(50)).unwrap();
+    }
+    assert!(told(&mut tap).iter().all(|(_, error)| error.is_some()));
+}
+
 /// Not a test: a monitor that is going to be killed.
 #[test]
 #[ignore = "the monitor of another test"]

@@ -26,6 +26,7 @@ fn every_bounded_series_is_there_at_zero() {
     assert_eq!(of("requests_total"), 4);
     assert_eq!(of("responses_total"), 4 * 6);
     assert_eq!(of("streams_total"), 2);
+    assert_eq!((of("unfinished_requests_total"), of("one_way_connections_total")), (3 * 3, 2));
     assert_eq!(of("dark_connections_total"), 15);
     assert_eq!(of("open_dark_connections"), 15);
     assert_eq!(of("open_connections"), 1);
@@ -68,6 +69,8 @@ fn counts_land_in_their_series() {
     assert_eq!(get("origin_errors_total{status=\"502\"}"), 2.0);
     assert_eq!(get("origin_errors_total{status=\"other\"}"), 1.0);
     assert_eq!(get("unread_bytes_total"), 70_000.0);
+    assert_eq!(get("one_way_connections_total{unseen=\"server\"}"), 1.0);
+    assert_eq!(get("unfinished_requests_total{why=\"in_flight\",phase=\"before_response\"}"), 2.0);
     assert_eq!(get("gap_bytes_total{reason=\"acknowledged\"}"), 4344.0);
     // 1, 3, 3 and 40 ms: cumulative, as the format asks.
     assert_eq!(get("request_to_reset_seconds_bucket{le=\"0.001\"}"), 1.0);

@@ -443,7 +443,9 @@ impl LiveSource for Tap {
         };
         let of = |watched: &Watched| {
             let counts = self.counts(watched).unwrap_or(watched.before);
-            health(&watched.name, watched.at.is_some(), watched.problem.clone(), counts, watched.opened)
+            // Read, if not here then on the interface that sees its packets.
+            let up = watched.at.is_some() || watched.is_seen_elsewhere();
+            health(&watched.name, up, watched.problem.clone().filter(|_| !up), counts, watched.opened)
         };
         let gone = self.any.then(|| {
             let up = self.watched.iter().any(|watched| watched.at.is_some());
@@ -464,6 +466,11 @@ impl Watched {
             before: TapCounts::default(),
             opened: 0,
         }
+    }
+
+    /// Another interface sees its packets.
+    const fn is_seen_elsewhere(&self) -> bool {
+        self.at.is_none() && !self.missed && self.problem.is_some()
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Hits {
     pub failure: u64,
     /// Of both, those whose visitor was failed: given up or truncated, or asked again to no avail.
     pub failed: u64,
-    /// 5xx that the origin itself answered.
+    /// 5xx that the server which was asked made itself.
     pub origin_errors: u64,
 }
 

@@ -33,7 +33,7 @@ function story(e) {
       if (e.retry) return `${why}${asked}; asked again over ${e.retry.protocol} after ${ms(e.retry.delay_ms)}: ${e.retry.status ?? e.retry.result}${e.retry.result === "truncated" ? ", cut off" : ""}`;
       return `${why}${asked}${e.why ? ` (${e.why})` : e.basis === "absence" ? "; nothing came after it" : ""}`;
     }
-    case "origin_error": return `the origin itself answered ${e.status} over ${e.protocol}`;
+    case "origin_error": return `the server that was asked itself answered ${e.status} over ${e.protocol}`;
     case "suspected": return "an http/1.1 hello right after an h2 connection that cannot be read";
     case "gap": return `${number(e.bytes)} bytes are missing (${e.why})`;
     case "dark": return `${e.sender ? `the ${e.sender}’s side` : "both sides"}: ${e.why}`;
