@@ -166,8 +166,10 @@ fn others(recent: &Step, notes: &mut Vec<Note>) {
         say(notes, Level::Warning, text);
     }
     if recent.origin_errors > 0 {
-        let text =
-            format!("The server that was asked itself answered {} with a 5xx in the last 5 minutes", requests(recent.origin_errors));
+        let text = format!(
+            "The server that was asked itself answered {} with a 5xx in the last 5 minutes",
+            requests(recent.origin_errors)
+        );
         say(notes, Level::Warning, text);
     }
     if recent.suspected > 0 {

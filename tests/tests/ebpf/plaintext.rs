@@ -1,6 +1,7 @@
 //! `watch --source plaintext`: the program itself, against what packets and keys show of the same traffic.
 
 use std::fs;
+use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +13,7 @@ use h2watch_tests::program;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, END_STREAM, HEADERS, SETTINGS, frame};
 use super::keys::{CURL, Server, free_port, have, kestrel, serve, shell};
 use super::servers::{self, NGHTTPD, NODE};
 
@@ -277,6 +278,65 @@ fn haproxys_plaintext_says_what_packets_and_keys_say() {
     let asked: [&[&str]; 3] = [&["/", "/refused"], &["/refused"], &["/", "/"]];
     let server = servers::haproxy("");
     another("haproxys_plaintext_says_what_packets_and_keys_say", "haproxy", &server, &asked, Some("ENHANCE_YOUR_CALM"));
+}
+
+#[test]
+fn gnutls_plaintext_says_what_packets_and_keys_say() {
+    const TEST: &str = "gnutls_plaintext_says_what_packets_and_keys_say";
+    if !have(TEST, &[TOOLS, &["gnutls-cli", "gnutls-serv"]].concat()) {
+        return;
+    }
+    let Some(binary) = kestrel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let _origin = serve(&kestrel_command(&binary), place, port);
+    // The library is probed before the client's first byte, because another process has it.
+    let idle = "exec gnutls-serv --http --port $PORT --x509keyfile key.pem --x509certfile cert.pem --quiet";
+    let idle = serve(idle, place, free_port());
+    let reference = Reference::start(place, port);
+    let client = "mkfifo input; exec 3<>input; : > waits; read go <&3
+        exec gnutls-cli --no-ca-verification --alpn h2 -p $PORT localhost <&3 > said 2>&1";
+    let client =
+        Server::start(shell(client, place, port).env("SSLKEYLOGFILE", place.join("keys.log")).stdout(Stdio::null()));
+    assert!(until(|| place.join("waits").exists().then_some(())).is_some());
+    let (pid, idle) = (client.id().to_string(), idle.id().to_string());
+    let mut watch = Watch::start(place, &["--source", "plaintext", "--pid", &pid, "--pid", &idle]);
+    let ask = |stream: u32, path: &str| {
+        let mut block = vec![0x82, 0x87, 0x04, path.len() as u8];
+        block.extend(path.bytes());
+        block.extend(b"\x01\x09localhost");
+        frame(HEADERS, END_STREAM | 4, stream, &block)
+    };
+    let first = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, 1, 0, &[])];
+    let mut input = fs::OpenOptions::new().write(true).open(place.join("input")).unwrap();
+    let mut say = |bytes: &[u8]| input.write_all(bytes).unwrap();
+    say(b"go\n");
+    let said = || fs::read(place.join("said")).unwrap_or_default();
+    // It reads its input once the handshake is over.
+    assert!(until(|| String::from_utf8_lossy(&said()).contains("Handshake was completed").then_some(())).is_some());
+    say(&[first.concat(), ask(1, "/big/30000"), ask(3, "/h1only/x"), ask(5, "/reset/2"), ask(7, "/")].concat());
+    watch.wait_for("case", 2);
+    let packets = reference.events();
+    let summary = watch.stop();
+    let told = events(&watch.found);
+    // The name that it asked for was in its hello, which is no plaintext.
+    let placed_resets =
+        |events: &[Value]| resets(events).map(|one| without(&placed(one), &["sni"])).collect::<Vec<_>>();
+    let found = placed_resets(&told);
+    assert_eq!(found, placed_resets(&packets));
+    assert_eq!(found.len(), 2);
+    let request = |case: &Value| (case["request"].clone(), case["kind"].clone(), case["outcome"].clone());
+    assert_eq!(
+        cases(&told).iter().map(request).collect::<Vec<_>>(),
+        cases(&packets).iter().map(request).collect::<Vec<_>>()
+    );
+    for case in cases(&told) {
+        assert_eq!((&case["process"]["command"], &case["process"]["pid"]), (&"gnutls-cli".into(), &client.id().into()));
+    }
+    let seen = packets.last().unwrap();
+    for field in ["requests", "responses", "streams"] {
+        assert_eq!(summary[field], seen[field], "{field}");
+    }
 }
 
 /// Has a Kestrel refuse requests, without any key, beside its packets: everything is as packets and keys say it, addresses included.

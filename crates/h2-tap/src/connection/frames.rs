@@ -3,6 +3,7 @@
 use super::lane::{Block, Body, Fragment, Lane, Place, Scratch};
 use super::{Auth, Connection, Context};
 use crate::frame::{Head, Verdict, flag, kind};
+use crate::ledger::Passed;
 use crate::{Anomaly, ErrorCode, GoAway, Observer, Reset, Side};
 
 /// A block of one field that is an entry of the dynamic table: after [`Decoder::forget`](crate::hpack::Decoder::forget), a field of
@@ -81,8 +82,9 @@ impl<T> Connection<T> {
         }
         match head.kind {
             kind::DATA => {
-                let (length, end_stream) = (u64::from(head.length), head.has(flag::END_STREAM));
-                self.ledger.data(cx.time, cx.side, head.stream, length, end_stream, cx.observer);
+                let (bytes, end) = (u64::from(head.length), head.has(flag::END_STREAM));
+                let passed = Passed { stream: head.stream, bytes, end, began: cx.time };
+                self.ledger.data(cx.time, cx.side, passed, cx.observer);
             }
             kind::HEADERS if head.has(flag::END_HEADERS) => {
                 let block =
@@ -172,7 +174,7 @@ impl<T> Connection<T> {
             lane.place = Place::Data(body);
         } else {
             lane.place = Place::BOUNDARY;
-            self.ledger.data(cx.time, cx.side, body.stream, 0, body.end_stream, cx.observer);
+            self.ledger.data(cx.time, cx.side, body.gone(body.end_stream), cx.observer);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::frame::{Head, flag, kind};
 use crate::hpack::Decoder;
-use crate::ledger::Section;
+use crate::ledger::{Passed, Section};
 use crate::resync::Search;
 use crate::settings::{Allowance, Change};
 
@@ -78,6 +78,11 @@ impl Body {
 
     pub(super) const fn left(&self) -> u64 {
         self.head + self.payload + self.padding
+    }
+
+    /// What has passed and is not in the ledger yet. `end`: the frame's end too.
+    pub(super) const fn gone(&self, end: bool) -> Passed {
+        Passed { stream: self.stream, bytes: self.passed, end, began: self.time }
     }
 
     /// Passes `n` bytes, of at most [`left`](Self::left).

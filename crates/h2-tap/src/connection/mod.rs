@@ -386,7 +386,7 @@ impl<T> Connection<T> {
     fn ended<O: Observer<Tag = T>>(&mut self, side: Side, now: Option<u64>, o: &mut O) {
         if let Some(body) = self.lane_mut(side).ended.take() {
             let time = now.unwrap_or(body.time);
-            self.ledger.data(time, side, body.stream, body.passed, body.end_stream, o);
+            self.ledger.data(time, side, body.gone(body.end_stream), o);
         }
     }
 
@@ -396,8 +396,9 @@ impl<T> Connection<T> {
         if let Place::Data(body) = &mut lane.place
             && body.passed > 0
         {
-            let (bytes, stream, time) = (std::mem::take(&mut body.passed), body.stream, body.time);
-            self.ledger.data(time, side, stream, bytes, false, o);
+            let passed = body.gone(false);
+            body.passed = 0;
+            self.ledger.data(passed.began, side, passed, o);
         }
     }
 }

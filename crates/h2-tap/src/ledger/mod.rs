@@ -28,6 +28,19 @@ struct Closed<T> {
     end: End,
 }
 
+/// DATA of one frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed {
+    /// Stream of the frame.
+    pub(crate) stream: u32,
+    /// Payload that went by, without padding.
+    pub(crate) bytes: u64,
+    /// And the end of a frame that had END_STREAM.
+    pub(crate) end: bool,
+    /// When the frame's header was seen.
+    pub(crate) began: u64,
+}
+
 /// The streams of one connection. The order of their identifiers is the order of their age.
 #[derive(Debug)]
 pub(crate) struct Ledger<T> {
@@ -163,17 +176,10 @@ impl<T> Ledger<T> {
         self.closed.push_back(Closed { stream, end });
     }
 
-    /// `bytes` of DATA payload went by; `end`: and the frame's END_STREAM.
-    pub(crate) fn data<O: Observer<Tag = T>>(
-        &mut self,
-        time: u64,
-        side: Side,
-        id: u32,
-        bytes: u64,
-        end: bool,
-        o: &mut O,
-    ) {
-        if self.passed(side, id, bytes, end) {
+    /// DATA went by, the last of it at `time`.
+    pub(crate) fn data<O: Observer<Tag = T>>(&mut self, time: u64, side: Side, passed: Passed, o: &mut O) {
+        let Passed { stream: id, end, began, .. } = passed;
+        if self.passed(side, passed) {
             if end && side == Side::Server {
                 self.complete(time, id, o);
             }
@@ -181,22 +187,22 @@ impl<T> Ledger<T> {
         }
         let closed = !self.unseen_requests || self.closed.iter().any(|closed| closed.stream.id == id);
         if side == Side::Server && !closed {
-            let mut stream = fresh(id, None, time);
+            let mut stream = fresh(id, None, began);
             stream.phase = Phase::Unknown;
             self.enter(time, side, stream, o);
-            self.data(time, side, id, bytes, end, o);
+            self.data(time, side, passed, o);
         }
     }
 
     /// Enters DATA of an open stream.
     #[inline]
-    fn passed(&mut self, side: Side, id: u32, bytes: u64, end: bool) -> bool {
-        let Some(entry) = self.open.get_mut(id) else { return false };
+    fn passed(&mut self, side: Side, passed: Passed) -> bool {
+        let Some(entry) = self.open.get_mut(passed.stream) else { return false };
         entry.seen = self.losses;
         match side {
-            Side::Client => entry.stream.client_ended |= end,
+            Side::Client => entry.stream.client_ended |= passed.end,
             Side::Server => {
-                entry.stream.response_bytes = entry.stream.response_bytes.saturating_add(bytes);
+                entry.stream.response_bytes = entry.stream.response_bytes.saturating_add(passed.bytes);
                 // A body proves a response's header section, seen or not.
                 entry.stream.phase = Phase::InBody;
             }
