@@ -32,6 +32,8 @@ pub struct Limits {
     pub events: usize,
     /// Secrets in the key store (client randoms).
     pub secrets: usize,
+    /// Names of TLS 1.2 sessions whose master secret is kept for the connections that resume them, for [`key_age`](Self::key_age) at most.
+    pub sessions: usize,
     /// Live: how long after its end a connection waits for a key before it is told as it is. A replay waits as long as for a packet.
     pub key_wait: Duration,
     /// Live: how long something is held back for want of a key before its connection is told to be dark. A connection whose hellos were
@@ -85,6 +87,9 @@ impl Limits {
     /// Bytes that the keys of one connection take in the key store and among the candidates of the joined-late search.
     pub const KEYS: usize = 1_024;
 
+    /// Bytes that the name of a session takes, with the secret.
+    pub const SESSION: usize = 320;
+
     /// As a replay has them: it ends, its keys are all there, and nobody waits for what it says.
     #[must_use]
     pub fn of_replay(&self) -> Self {
@@ -115,7 +120,7 @@ impl Limits {
     /// Most bytes that a replay takes with the keys of `connections`, whatever the size of the capture.
     #[must_use]
     pub const fn memory(&self, connections: usize) -> usize {
-        Self::BASE + self.flow_memory() + self.key_memory(connections)
+        Self::BASE + self.flow_memory() + self.key_memory(connections) + self.sessions * Self::SESSION
     }
 }
 
@@ -133,6 +138,7 @@ impl Default for Limits {
             held_shard: 2 << 20,
             events: 4_096,
             secrets: 200_000,
+            sessions: 16_384,
             key_wait: Duration::from_secs(10),
             blind_wait: Duration::from_secs(1),
             dark_grace: Duration::from_secs(3),

@@ -98,11 +98,16 @@ impl Listener for Seen {
 }
 
 fn see(capture: &Path, keys: &[PathBuf]) -> Seen {
+    see_with(capture, keys, &|text| text.to_vec())
+}
+
+/// `choose`: what of the keys in the capture is used.
+fn see_with(capture: &Path, keys: &[PathBuf], choose: &dyn Fn(&[u8]) -> Vec<u8>) -> Seen {
     let limits = Limits::default();
     let mut secrets = Keys::new(&limits);
     secrets.files(keys).unwrap();
     let mut inputs = OpenedInputs::open(&[capture.to_owned()]).unwrap();
-    inputs.secrets(&mut |text| secrets.block(text));
+    inputs.secrets(&mut |text| secrets.block(&choose(text)));
     let mut seen = Seen::default();
     run(&inputs, secrets, &Plan { threads: 1, settings: Default::default(), limits }, &mut seen);
     seen
@@ -143,6 +148,25 @@ fn every_form_of_tls_is_read() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), MATRIX.len(), wrong.join("\n"));
+}
+
+/// Go names a connection that resumes a session of TLS 1.2 in no key log: it has the master secret of the one that made it.
+#[test]
+fn the_key_of_a_session_opens_the_connections_that_resume_it() {
+    for name in ["tls12-resumed-by-id", "tls12-resumed-by-ticket"] {
+        let (_, suite, connections, exchanges) = MATRIX.into_iter().find(|(other, ..)| *other == name).unwrap();
+        let capture = folder().join(format!("{name}.pcapng"));
+        let first = |text: &[u8]| {
+            let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
+            assert!(lines.len() > 1 && lines.iter().all(|line| line.starts_with(b"CLIENT_RANDOM ")));
+            lines[0].to_vec()
+        };
+        assert_eq!(see_with(&capture, &[], &first), expected(name, suite, connections, exchanges), "{name}");
+        // Nothing leads from the one that resumes to the one that made it.
+        let last = |text: &[u8]| text.split_inclusive(|&byte| byte == b'\n').next_back().unwrap().to_vec();
+        let seen = see_with(&capture, &[], &last);
+        assert!(seen.paths.len() < exchanges && seen.unread > 0, "{name}: {seen:?}");
+    }
 }
 
 #[test]

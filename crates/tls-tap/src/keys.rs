@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::secret::Secret;
+use crate::session::SessionName;
 use crate::side::Side;
 use crate::transcripts::{TranscriptName, Transcripts};
 use table::Table;
@@ -98,7 +99,7 @@ pub enum Kind {
 pub struct KeyStore {
     generation: u64,
     connections: Table<Random, Entry>,
-    sessions: Table<SessionId, Arc<Secret>>,
+    sessions: Table<SessionName, Arc<Secret>>,
     premasters: Table<[u8; 8], Arc<Secret>>,
     transcripts: Transcripts,
     /// Generation of the last change to sessions or premaster secrets.
@@ -114,22 +115,6 @@ pub struct KeyStore {
 struct Entry {
     changed: u64,
     secrets: Arc<Secrets>,
-}
-
-/// TLS 1.2 session id (RFC 5246 section 7.4.1.2), padded.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct SessionId {
-    len: u8,
-    bytes: [u8; 32],
-}
-
-impl SessionId {
-    fn new(id: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 32];
-        bytes.get_mut(..id.len())?.copy_from_slice(id);
-        let len = u8::try_from(id.len()).ok().filter(|&len| len > 0)?;
-        Some(Self { len, bytes })
-    }
 }
 
 /// A place in the order in which things were added to a [`KeyStore`].
@@ -205,7 +190,7 @@ impl KeyStore {
 
     /// Adds the master secret of a TLS 1.2 session id. `true`: it was not known before.
     pub fn add_session(&mut self, id: &[u8], master: Secret) -> bool {
-        SessionId::new(id).is_some_and(|id| {
+        SessionName::id(id).is_some_and(|id| {
             let (added, full) = add_aside(&mut self.sessions, id, master);
             self.added_aside(added, full)
         })
@@ -279,7 +264,7 @@ impl KeyStore {
     /// The master secret of a TLS 1.2 session id.
     #[must_use]
     pub fn session(&self, id: &[u8]) -> Option<&Secret> {
-        self.sessions.get(&SessionId::new(id)?).map(|secret| &**secret)
+        self.sessions.get(&SessionName::id(id)?).map(|secret| &**secret)
     }
 
     /// The premaster secret whose RSA-encrypted form begins with these 8 bytes.

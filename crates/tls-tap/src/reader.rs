@@ -1,5 +1,5 @@
 use crate::keys::{Kind, Random};
-use crate::{Secret, Side, TranscriptName};
+use crate::{Secret, Session, Side, TranscriptName};
 
 /// Protocol version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -148,6 +148,11 @@ pub trait Reader {
     /// A secret has followed from what is known by its transcript. Each is told once.
     fn followed(&mut self, followed: Followed<'_>) {
         let _ = followed;
+    }
+
+    /// A session of TLS 1.2 was made, or is resumed.
+    fn session(&mut self, session: Session<'_>) {
+        let _ = session;
     }
 
     /// An alert that could be read.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tls_tap::keylog::{Counts, Form};
-use tls_tap::keys::Random;
-use tls_tap::{KeyLog, KeyStore};
+use tls_tap::keys::{Kind, Random};
+use tls_tap::{KeyLog, KeyStore, Secret};
 use zeroize::Zeroizing;
 
 use super::lifetime::Lifetime;
@@ -191,6 +191,15 @@ impl Keys {
             if let Some(lifetime) = &mut self.lifetime {
                 lifetime.came(random);
             }
+        }
+    }
+
+    /// A handshake that was seen resumes a session of TLS 1.2 that has this master secret.
+    pub(super) fn resumed(&mut self, random: &Random, master: &Secret) {
+        if self.store.get(random).is_none_or(|secrets| secrets.master.is_none()) {
+            self.store.add(*random, Kind::Master, master.clone());
+            // Of a live run it is counted when the shards have it.
+            self.matched += u64::from(self.lifetime.is_none());
         }
     }
 

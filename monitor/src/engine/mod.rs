@@ -9,6 +9,7 @@ mod lifetime;
 mod merge;
 mod once;
 mod recent;
+mod sessions;
 mod waiting;
 mod workers;
 
@@ -27,6 +28,7 @@ pub use keys::{KeyFeed, Keys};
 use lifetime::Allowance;
 use once::Once;
 use recent::Recent;
+use sessions::Sessions;
 use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
 
@@ -75,6 +77,7 @@ pub struct Engine<'m> {
     detector: Detector,
     search: Search,
     keys: Keys,
+    sessions: Sessions,
     /// The shard of each flow that the search has samples of.
     shards: Recent<usize>,
     unlocks: Vec<Unlock>,
@@ -135,6 +138,7 @@ impl<'m> Engine<'m> {
             detector: Detector::new(plan.settings.clone(), Arc::clone(&limits)),
             search: Search::new(limits.late_trials),
             keys,
+            sessions: Sessions::new(&limits),
             shards: Recent::default(),
             unlocks: Vec::new(),
             findings: Vec::new(),
@@ -282,12 +286,21 @@ impl<'m> Engine<'m> {
             events.into_iter().for_each(|event| self.hear(event, listener));
             self.decide(now, listener);
         }
+        // First those that were made: another shard's connection may resume one.
+        for (names, master) in samples.iter_mut().flat_map(|samples| samples.made.drain(..)) {
+            self.sessions.made(names, &master, self.now);
+        }
         for (shard, samples) in samples.into_iter().enumerate() {
             for random in &samples.claims {
                 self.keys.claim(random);
                 self.search.claim(random);
             }
             samples.by_transcript.iter().for_each(|random| self.keys.found_by_transcript(random));
+            for (random, names) in &samples.resumed {
+                if let Some(master) = self.sessions.master(names) {
+                    self.keys.resumed(random, master);
+                }
+            }
             samples.ended.into_iter().for_each(|random| self.keys.ended(random));
             if self.allowance.is_some() {
                 samples.gone.into_iter().for_each(|token| self.search.remove_flow(token));

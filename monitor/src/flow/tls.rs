@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use h2_tap::Auth;
 use tls_tap::keys::Kind as SecretKind;
-use tls_tap::{Alert, Chunk, Followed, Gap, Hello, KeyStore, Proof, Reader, Secured, Tls, Version, keylog};
+use tls_tap::{
+    Alert, Chunk, Followed, Gap, Hello, KeyStore, Proof, Reader, Secret, Secured, Session, SessionNames, Tls, Version,
+    keylog,
+};
 use zeroize::Zeroizing;
 
 use super::http::Http;
@@ -32,6 +35,10 @@ pub(crate) struct Beside {
     pub(crate) claims: Vec<[u8; 32]>,
     /// Client randoms of the handshakes whose transcript has led to a secret.
     pub(crate) by_transcript: Vec<[u8; 32]>,
+    /// Sessions of TLS 1.2 whose master secret is known.
+    pub(crate) made: Vec<(SessionNames, Secret)>,
+    /// Client randoms of the handshakes that resume one.
+    pub(crate) resumed: Vec<([u8; 32], SessionNames)>,
     /// Who had the secrets that a probe took.
     pub(crate) owners: Arc<Owners>,
     /// Secrets that followed from others, as lines of a key log; `None`: nobody asks for them.
@@ -393,6 +400,15 @@ impl Reader for Ears<'_, '_> {
         }
         if let Some(lines) = &mut self.beside.followed {
             lines.push(keylog::line(followed.random, followed.kind, followed.secret));
+        }
+    }
+
+    fn session(&mut self, session: Session<'_>) {
+        let Beside { made, resumed, .. } = self.beside;
+        match session {
+            Session::Made { names, master } if made.len() < CLAIMS => made.push((names, master.clone())),
+            Session::Resumed { random, names } if resumed.len() < CLAIMS => resumed.push((*random, names)),
+            Session::Made { .. } | Session::Resumed { .. } => {}
         }
     }
 

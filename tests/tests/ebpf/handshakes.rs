@@ -7,6 +7,7 @@ use h2watch::source::probe::{Probe, ProbeOptions};
 use h2watch::source::processes::{Target, Whose};
 
 use super::keys::{CURL, Caught, catch, free_port, have, kestrel, serve, shell};
+use super::plaintext::{Watch, until};
 use super::servers::{self, NGHTTPD, NODE};
 
 /// Two connections by Node.js, the second with the session of the first: writes `reference.keys`, and to `reused` whether each was resumed.
@@ -61,7 +62,7 @@ fn resumed_sessions_of_kestrel_nghttpd_and_go() {
         return;
     }
     resumes("nghttpd", NGHTTPD, &BOTH);
-    // Go writes no key of a TLS 1.2 session that is resumed.
+    // Go writes no key of a TLS 1.2 session that is resumed: see the next test.
     resumes("go", &servers::go(""), &BOTH[..1]);
     let Some(origin) = kestrel() else { return };
     resumes(
@@ -72,6 +73,26 @@ fn resumed_sessions_of_kestrel_nghttpd_and_go() {
         ),
         &BOTH,
     );
+}
+
+#[test]
+fn a_session_of_tls_1_2_that_go_resumes_is_read() {
+    if !have("a_session_of_tls_1_2_that_go_resumes_is_read", &["go", "node", "openssl"]) || !super::may_load() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (place, port) = (folder.path(), free_port());
+    let server = serve(&servers::go(""), place, port);
+    let (pid, port_text) = (server.id().to_string(), port.to_string());
+    let settings = ["--source", "tap", "-i", "lo", "--keys", "probe", "--pid", &pid, "--port", &port_text];
+    let mut watch = Watch::start(place, &settings);
+    assert!(shell(&format!("{RESUMES} TLSv1.2"), place, port).status().unwrap().success());
+    assert_eq!(fs::read_to_string(place.join("reused")).unwrap_or_default(), "false\ntrue\n");
+    let both = "h2watch_requests_total{protocol=\"h2\"} 2\n";
+    let read = until(|| watch.metrics().contains(both).then_some(()));
+    assert!(read.is_some(), "{}", watch.metrics());
+    let summary = watch.stop();
+    assert_eq!(summary["connections"]["dark"].as_array().map(Vec::len), Some(0), "{summary:#}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! ClientHello, ServerHello and EncryptedExtensions (RFC 8446 sections 4.1.2, 4.1.3 and 4.3.1; RFC 5246 section 7.4.1).
 
 use crate::cursor::Cursor;
-use crate::{Hello, Version};
+use crate::{Hello, SessionName, Version};
 
 /// Extension types (IANA "TLS ExtensionType Values").
 mod extension {
@@ -33,6 +33,8 @@ pub(crate) struct ClientHello {
     pub(crate) hello: Hello,
     pub(crate) session_id: SessionId,
     pub(crate) early_data: bool,
+    /// The session whose ticket it offers (RFC 5077).
+    pub(crate) ticket: Option<SessionName>,
 }
 
 /// A ServerHello as far as decryption needs it.
@@ -105,12 +107,11 @@ pub(crate) fn client_hello(body: &[u8]) -> Option<ClientHello> {
     let _suites = cursor.vec16()?;
     let _compressions = cursor.vec8()?;
     let mut psk = false;
-    let mut ticket = false;
     let mut tls13 = false;
     extensions(&mut cursor, |kind, body| match kind {
         extension::SERVER_NAME => read.hello.sni = server_name(body),
         extension::ALPN => read.hello.alpn = alpn(body),
-        extension::SESSION_TICKET => ticket = !body.is_empty(),
+        extension::SESSION_TICKET => read.ticket = SessionName::ticket(body),
         extension::PRE_SHARED_KEY => psk = true,
         extension::EARLY_DATA => read.early_data = true,
         extension::SUPPORTED_VERSIONS => {
@@ -119,8 +120,15 @@ pub(crate) fn client_hello(body: &[u8]) -> Option<ClientHello> {
         _ => {}
     });
     // A client that offers TLS 1.3 sends a session id for the sake of middleboxes (RFC 8446 appendix D.4): it resumes nothing.
-    read.hello.resumption_offered = psk || ticket || (!tls13 && !read.session_id.0.is_empty());
+    read.hello.resumption_offered = psk || read.ticket.is_some() || (!tls13 && !read.session_id.0.is_empty());
     Some(read)
+}
+
+/// Reads a NewSessionTicket body (RFC 5077 section 3.3): the session that its ticket is for.
+pub(crate) fn session_ticket(body: &[u8]) -> Option<SessionName> {
+    let mut cursor = Cursor::new(body);
+    let _lifetime_hint: [u8; 4] = cursor.array()?;
+    SessionName::ticket(cursor.vec16()?)
 }
 
 /// Reads a ServerHello body, HelloRetryRequest among them.

@@ -5,6 +5,7 @@ pub(crate) mod message {
     pub(crate) const HELLO_REQUEST: u8 = 0;
     pub(crate) const CLIENT_HELLO: u8 = 1;
     pub(crate) const SERVER_HELLO: u8 = 2;
+    pub(crate) const NEW_SESSION_TICKET: u8 = 4;
     pub(crate) const END_OF_EARLY_DATA: u8 = 5;
     pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub(crate) const CERTIFICATE: u8 = 11;
@@ -15,7 +16,7 @@ pub(crate) mod message {
 
     /// Types whose body is read; of others only the type counts.
     pub(crate) const fn is_read(kind: u8) -> bool {
-        matches!(kind, CLIENT_HELLO | SERVER_HELLO | ENCRYPTED_EXTENSIONS)
+        matches!(kind, CLIENT_HELLO | SERVER_HELLO | NEW_SESSION_TICKET | ENCRYPTED_EXTENSIONS)
     }
 }
 

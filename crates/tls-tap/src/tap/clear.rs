@@ -7,7 +7,7 @@ use crate::body::Body;
 use crate::handshake::hello;
 use crate::handshake::messages::{Messages, message};
 use crate::record::{Header, content};
-use crate::{Alert, Dark, Reader, Side, Suite, Version};
+use crate::{Alert, Dark, Reader, Session, Side, Suite, Version};
 
 /// Records of TLS 1.2 that can stand between ChangeCipherSpec and the first application data.
 const FINISHED_RECORDS: u64 = 4;
@@ -86,6 +86,7 @@ impl<'m> Flow<'m> {
                 self.stir();
                 self.refuse_unknown(call);
             }
+            (Side::Server, message::NEW_SESSION_TICKET) => self.shared.ticket = hello::session_ticket(body),
             (Side::Server, message::CERTIFICATE | message::SERVER_HELLO_DONE) => {
                 self.side_mut(side).certificate = true;
                 self.settle(call);
@@ -116,6 +117,11 @@ impl<'m> Flow<'m> {
                     let direction = self.side(side);
                     self.shared.resumed = !direction.certificate && !direction.lossy;
                     self.settle(call);
+                    if self.shared.resumed
+                        && let Some((random, names)) = self.shared.resumes()
+                    {
+                        call.reader.session(Session::Resumed { random, names });
+                    }
                 }
                 let direction = self.side_mut(side);
                 direction.messages.reset();
@@ -149,8 +155,17 @@ impl<'m> Flow<'m> {
 
     /// Both hellos and the master secret of a TLS 1.2 handshake are there.
     pub(super) fn switch<R: Reader>(&mut self, call: &mut Call<'_, R>, side: Side, epoch: usize) {
-        match self.shared.tls12_cipher(epoch, side, call.keys) {
-            Some(cipher) => {
+        let master = self.shared.tls12_master(epoch, call.keys);
+        let cipher = master.as_ref().and_then(|master| self.shared.tls12_cipher(epoch, side, master));
+        match cipher.zip(master) {
+            Some((cipher, master)) => {
+                // The server's ticket comes before it changes.
+                if side == Side::Server {
+                    let names = self.shared.session_names(epoch);
+                    if names != [None, None] {
+                        call.reader.session(Session::Made { names, master: &master });
+                    }
+                }
                 let direction = self.side_mut(side);
                 direction.phase =
                     Phase::Steady(Steady { cipher: Box::new(cipher), sequence: 0, tls13: false, proven: false });

@@ -6,7 +6,7 @@ use crate::cipher::RecordCipher;
 use crate::handshake::hello::{self, ClientHello, EncryptedExtensions, ServerHello};
 use crate::handshake::messages::{Message, message};
 use crate::schedule::tls12::KeyBlock;
-use crate::{KeyStore, Reader, Secret, Secrets, Secured, Side, Suite, Version};
+use crate::{KeyStore, Reader, Secret, Secrets, Secured, SessionName, SessionNames, Side, Suite, Version};
 
 /// Handshakes of one connection that are remembered: TLS 1.2 may renegotiate.
 const MAX_EPOCHS: usize = 32;
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     /// The handshake was not seen and a search found the secrets.
     pub(super) joined: bool,
     pub(super) resumed: bool,
+    /// The session whose ticket the server has given last (RFC 5077).
+    pub(super) ticket: Option<SessionName>,
     pub(super) secured: bool,
     /// The handshake at hand, while an RSA key exchange may follow or be under way.
     transcript: Option<Box<Transcript>>,
@@ -87,9 +89,11 @@ impl Shared {
         logged.filter(|logged| derived.is_none() || logged.server_traffic.is_some()).or(derived)
     }
 
-    /// Both hellos were seen, as far as they ever will be, and neither the client's random nor the transcript leads to a secret.
+    /// Both hellos were seen, as far as they ever will be, and neither the client's random nor the transcript leads to a secret. Where a
+    /// session of TLS 1.2 may be resumed, its secret may yet come.
     pub(super) fn is_without_key(&self, keys: &KeyStore) -> bool {
         (self.has_server_hello() || self.server_lost)
+            && !self.may_resume()
             && self.random.is_some_and(|random| keys.get(&random).is_none())
             && self.secrets(keys).is_none()
     }
@@ -185,14 +189,37 @@ impl Shared {
         self.master(epoch, keys).is_some() || (self.has_hellos(epoch) && self.premaster(epoch, keys).is_some())
     }
 
-    pub(super) fn tls12_cipher(&self, epoch: usize, side: Side, keys: &KeyStore) -> Option<RecordCipher> {
+    /// The master secret of a TLS 1.2 handshake.
+    pub(super) fn tls12_master(&self, epoch: usize, keys: &KeyStore) -> Option<Secret> {
         let (client, server) = self.hellos(epoch)?;
-        let suite = Suite::by_id(server.suite)?;
         let derived = || {
             let (exchange, premaster) = self.premaster(epoch, keys)?;
-            exchange.master(suite, premaster, &client.hello.random, &server.random)
+            exchange.master(Suite::by_id(server.suite)?, premaster, &client.hello.random, &server.random)
         };
-        let master = self.master(epoch, keys).cloned().or_else(derived)?;
+        self.master(epoch, keys).cloned().or_else(derived)
+    }
+
+    /// By what a session that was made or resumed in this handshake can be resumed.
+    pub(super) fn session_names(&mut self, epoch: usize) -> SessionNames {
+        let id = self.hellos(epoch).and_then(|(_, server)| SessionName::id(&server.session_id.0));
+        [self.ticket.take(), id]
+    }
+
+    fn may_resume(&self) -> bool {
+        self.version == Some(Version::Tls12) && self.resumes().is_some_and(|(_, names)| names != [None, None])
+    }
+
+    /// If the first handshake resumes a session: the connection's name, and the names of the session.
+    pub(super) fn resumes(&self) -> Option<(&[u8; 32], SessionNames)> {
+        let (client, server) = self.hellos(0)?;
+        // Who offers a ticket makes up an id, and the server that takes the ticket gives it back (RFC 5077 section 3.4).
+        let id = SessionName::id(&server.session_id.0).filter(|_| server.session_id == client.session_id);
+        Some((&client.hello.random, [client.ticket, id]))
+    }
+
+    pub(super) fn tls12_cipher(&self, epoch: usize, side: Side, master: &Secret) -> Option<RecordCipher> {
+        let (client, server) = self.hellos(epoch)?;
+        let suite = Suite::by_id(server.suite)?;
         let block = KeyBlock::derive(suite, master.as_bytes(), &client.hello.random, &server.random);
         RecordCipher::tls12(suite, block.write_keys(side), server.encrypt_then_mac)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use counts::FlowCounts;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use tls_tap::{KeyStore, late};
+use tls_tap::{KeyStore, Secret, SessionNames, late};
 use zeroize::Zeroizing;
 
 use self::progress::Moved;
@@ -104,6 +104,10 @@ pub struct Samples {
     pub claims: Vec<[u8; 32]>,
     /// Client randoms of handshakes that were seen and whose transcript has led to a secret.
     pub by_transcript: Vec<[u8; 32]>,
+    /// Sessions of TLS 1.2 whose master secret is known.
+    pub made: Vec<(SessionNames, Secret)>,
+    /// Client randoms of handshakes that resume a session.
+    pub resumed: Vec<([u8; 32], SessionNames)>,
     /// Client randoms of connections that are over: their secrets are needed no more.
     pub ended: Vec<[u8; 32]>,
     /// Tokens of flows that are over: they need not be searched.
@@ -317,6 +321,8 @@ impl<'m> Shard<'m> {
             flows: Vec::new(),
             claims: std::mem::take(&mut self.beside.claims),
             by_transcript: std::mem::take(&mut self.beside.by_transcript),
+            made: std::mem::take(&mut self.beside.made),
+            resumed: std::mem::take(&mut self.beside.resumed),
             ended: std::mem::take(&mut self.ended),
             gone: std::mem::take(&mut self.gone),
             interests: std::mem::take(&mut self.interests),
