@@ -97,7 +97,7 @@ fn one(lab: &Lab, load: &Load, beside: Beside, span: Duration) -> Result<Run, St
 /// Memory over a long run of each.
 fn memory(lab: &Lab, kind: OriginKind, sources: &[Beside], span: Duration) -> Result<(), String> {
     let mut rows = Vec::new();
-    for &beside in sources.iter().filter(|&&beside| beside != Beside::Nothing) {
+    for &beside in sources.iter().filter(|beside| Beside::LONG.contains(beside)) {
         println!("{} minutes: {}", span.as_secs() / 60, beside.name());
         rows.push(one(lab, &Load::new(Shape::Small, kind, lab)?, beside, span)?);
     }

@@ -22,6 +22,8 @@ pub(super) enum Beside {
     Pcap,
     /// h2watch, packets by the kernel tap, keys by probe.
     Tap,
+    /// h2watch, which takes keys by probe and looks at no packet: what the probe alone costs the origin.
+    KeyProbe,
     /// h2watch, plaintext by probe.
     Plaintext,
     /// tshark with the same question: which resets were there.
@@ -29,7 +31,12 @@ pub(super) enum Beside {
 }
 
 impl Beside {
-    pub(super) const ALL: [Self; 5] = [Self::Nothing, Self::Pcap, Self::Tap, Self::Plaintext, Self::Tshark];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Nothing, Self::Pcap, Self::Tap, Self::KeyProbe, Self::Plaintext, Self::Tshark];
+
+    /// Whose memory is watched for long: h2watch's, where it has something to hold. tshark's grows with what it has seen, until the machine
+    /// has no more.
+    pub(super) const LONG: [Self; 3] = [Self::Pcap, Self::Tap, Self::Plaintext];
 
     /// In arguments.
     pub(super) const fn word(self) -> &'static str {
@@ -37,6 +44,7 @@ impl Beside {
             Self::Nothing => "none",
             Self::Pcap => "pcap",
             Self::Tap => "tap",
+            Self::KeyProbe => "keys",
             Self::Plaintext => "plaintext",
             Self::Tshark => "tshark",
         }
@@ -48,6 +56,7 @@ impl Beside {
             Self::Nothing => "nothing",
             Self::Pcap => "h2watch, libpcap and key log",
             Self::Tap => "h2watch, kernel tap and key probe",
+            Self::KeyProbe => "h2watch, key probe alone",
             Self::Plaintext => "h2watch, plaintext probe",
             Self::Tshark => "tshark -i",
         }
@@ -57,7 +66,7 @@ impl Beside {
     pub(super) fn is_usable(&self) -> bool {
         let lack = match self {
             Self::Nothing | Self::Pcap => None,
-            Self::Tap => lacks_word("tap"),
+            Self::Tap | Self::KeyProbe => lacks_word("tap"),
             Self::Plaintext => lacks_word("plaintext"),
             Self::Tshark => (!is_there("tshark")).then(|| "tshark is not installed".to_owned()),
         };
@@ -86,6 +95,11 @@ impl Beside {
             Self::Tap => {
                 let mut command = watch(&["--source", "tap", "--interface", INTERFACE], &events);
                 command.args(["--port", &port, "--keys", "probe", "--pid", &pid]);
+                Watch::run(lab, &mut with_sysfs(lab, &command), &events).map(Watching::H2watch)
+            }
+            Self::KeyProbe => {
+                let mut command = watch(&["--source", "pcap", "--interface", INTERFACE], &events);
+                command.args(["--filter", "tcp port 1", "--keys", "probe", "--pid", &pid]);
                 Watch::run(lab, &mut with_sysfs(lab, &command), &events).map(Watching::H2watch)
             }
             Self::Plaintext => {
