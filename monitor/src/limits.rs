@@ -77,8 +77,8 @@ impl Limits {
     /// Shards that flows are spread over, whatever the number of threads.
     pub const SHARDS: usize = 8;
 
-    /// What everything takes that is not counted by flow or by key: program, windows of mapped files, batches in flight, cases and
-    /// candidates.
+    /// What everything takes that is not counted by flow or by key: program, windows of mapped files, batches in flight, cases,
+    /// candidates and sessions.
     pub const BASE: usize = 64 << 20;
 
     /// Bytes of the flow table that one flow takes, with or without payload, and room for the table to grow in.
@@ -86,9 +86,6 @@ impl Limits {
 
     /// Bytes that the keys of one connection take in the key store and among the candidates of the joined-late search.
     pub const KEYS: usize = 1_024;
-
-    /// Bytes that the name of a session takes, with the secret.
-    pub const SESSION: usize = 320;
 
     /// As a replay has them: it ends, its keys are all there, and nobody waits for what it says.
     #[must_use]
@@ -120,7 +117,7 @@ impl Limits {
     /// Most bytes that a replay takes with the keys of `connections`, whatever the size of the capture.
     #[must_use]
     pub const fn memory(&self, connections: usize) -> usize {
-        Self::BASE + self.flow_memory() + self.key_memory(connections) + self.sessions * Self::SESSION
+        Self::BASE + self.flow_memory() + self.key_memory(connections)
     }
 }
 
@@ -138,7 +135,7 @@ impl Default for Limits {
             held_shard: 2 << 20,
             events: 4_096,
             secrets: 200_000,
-            sessions: 16_384,
+            sessions: 8_192,
             key_wait: Duration::from_secs(10),
             blind_wait: Duration::from_secs(1),
             dark_grace: Duration::from_secs(3),

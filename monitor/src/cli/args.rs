@@ -22,7 +22,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Run beside the origin: capture live, and serve metrics and a status page
     ///
-    /// Needs the right to capture (root, or CAP_NET_RAW). Runs until it is stopped.
+    /// Needs root, or capabilities: CAP_NET_RAW for libpcap; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON for the tap (docs/ebpf.md has those of
+    /// the probes). Runs until it is stopped.
     #[command(after_long_help = AFTER_WATCH)]
     Watch(WatchArgs),
     /// Write the TLS keys of running processes as a key log, for Wireshark and other tools
@@ -201,7 +202,7 @@ pub(super) enum ReportFormat {
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// A code (0xd, 13, HTTP_1_1_REQUIRED), an event's id (r1, c1), `outcome`, or `keylog` and a server
+    /// A code (0xd, 13, HTTP_1_1_REQUIRED), an event's id (r1, c1, o1, s1), `outcome`, or `keylog` and a server
     #[arg(required = true, num_args = 1..=2, value_name = "WHAT")]
     pub(super) what: Vec<String>,
 

@@ -73,6 +73,7 @@ fn facts(setting: &Setting) -> String {
 }
 
 fn kind(setting: &Setting) -> String {
+    let words;
     let kind = match setting.kind {
         Kind::Text => "text",
         Kind::Path => "path",
@@ -81,7 +82,10 @@ fn kind(setting: &Setting) -> String {
         Kind::Size => "size",
         Kind::Span => "span",
         Kind::Address => "address and port",
-        Kind::Word(words) => return format!("one of `{}`", words.join("`, `")),
+        Kind::Word(all) => {
+            words = format!("one of `{}`", all.join("`, `"));
+            &words
+        }
     };
     if setting.list { format!("list: {kind}") } else { kind.to_owned() }
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::Report;
 use crate::engine::Keys;
 use crate::model::KeyStats;
-use crate::source::keylogs::is_reachable;
+use crate::source::keylogs::{is_reachable, is_readable_by_others};
 use crate::watch::Options;
 
 /// Larger files are left to the run.
@@ -36,7 +36,7 @@ fn log(path: &Path, options: &Options, report: &mut Report) {
             return;
         }
     };
-    if found.mode() & 0o077 != 0 && !found.is_dir() && is_reachable(path) {
+    if is_readable_by_others(&found) && !found.is_dir() && is_reachable(path) {
         report.warn(
             "key log",
             format!("{name}: others than its owner have rights to it ({:o})", found.mode() & 0o777),
@@ -97,7 +97,7 @@ pub(super) fn behind(name: &'static str, bytes: u64, remedy: &str, report: &mut 
 /// A file of a folder that others may read.
 fn exposed_in(folder: &Path) -> Option<PathBuf> {
     let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let mut exposed = files.filter(|path| path.metadata().is_ok_and(|it| !it.is_dir() && it.mode() & 0o044 != 0));
+    let mut exposed = files.filter(|path| path.metadata().is_ok_and(|it| !it.is_dir() && is_readable_by_others(&it)));
     exposed.find(|path| is_reachable(path))
 }
 

@@ -160,14 +160,14 @@ pub(crate) fn findings() -> Vec<Finding> {
             bytes: Some(1448),
             at: GapWhere::Acknowledged,
         },
-        dark(DarkWhy::Tls(TlsDark::Suite(0xc028)), Some(Side::Client)),
+        dark(DarkWhy::Tls(TlsDark::Suite(0x000a)), Some(Side::Client)),
         dark(DarkWhy::Tls(TlsDark::Version(0x0301)), None),
         Finding::Anomaly {
             time: at(10),
             connection: ConnectionId(4),
             parties: parties(),
             by: Some(Side::Client),
-            what: "hpack",
+            what: "h2_hpack",
         },
     ]
 }
@@ -235,7 +235,7 @@ pub(crate) fn stats() -> Stats {
     .into();
     stats.connections.one_way = [(Side::Server, 1)].into();
     stats.gaps = [("acknowledged", (3, 4344))].into();
-    stats.anomalies = [("hpack", 1)].into();
+    stats.anomalies = [("h2_hpack", 1)].into();
     stats.capped = [("cases", 6)].into();
     for millis in [1, 3, 3, 40] {
         stats.reset_age.record(Duration::from_millis(millis));

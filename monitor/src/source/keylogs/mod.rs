@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-pub use exposed::is_reachable;
+pub use exposed::{is_reachable, is_readable_by_others};
 use follow::Budget;
 use watched::Watched;
 

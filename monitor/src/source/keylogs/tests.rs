@@ -294,6 +294,11 @@ fn what_others_may_read_is_exposed() {
     allow(&world, "keys", 0o600);
     assert_eq!(exposed(&mut world), None);
     allow(&world, "keys", 0o640);
+    assert_eq!(exposed(&mut world), None, "a group of this process");
+    if std::os::unix::fs::chown(world.path("keys"), None, Some(54_321)).is_ok() {
+        assert_eq!(exposed(&mut world), Some(world.path("keys")), "another group");
+    }
+    allow(&world, "keys", 0o604);
     assert_eq!(exposed(&mut world), Some(world.path("keys")));
     assert!(world.logs.health()[0].exposed);
     // Its new name is the one to be told; what was put right or is gone is nothing to tell.

@@ -38,7 +38,7 @@ fn origin_error(id: u64) -> Finding {
 fn anomaly() -> Finding {
     let connection = ConnectionId(1);
     let by = Some(Side::Client);
-    Finding::Anomaly { time: Time(2), connection, parties: parties(), by, what: "hpack" }
+    Finding::Anomaly { time: Time(2), connection, parties: parties(), by, what: "h2_hpack" }
 }
 
 fn snapshot() -> Snapshot {
