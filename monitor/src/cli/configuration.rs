@@ -37,7 +37,7 @@ pub(super) fn wrong(problems: &[Problem]) {
 
 /// `h2watch config check`.
 pub(super) fn check(file: &Path) -> Exit {
-    if let Err(error) = std::fs::File::open(file) {
+    if let Err(error) = std::fs::read(file) {
         complain(&format!("cannot read the configuration {}: {error}", file.display()));
         return Exit::Unreadable;
     }

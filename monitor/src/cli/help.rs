@@ -55,6 +55,9 @@ pub(super) fn doctor(args: DoctorArgs) -> Exit {
 /// `h2watch explain`.
 pub(super) fn explain(args: &ExplainArgs) -> Exit {
     let explained = match (&args.events, args.what.as_slice()) {
+        (Some(_), [word]) if !crate::explain::is_event(&word.to_ascii_lowercase()) => {
+            Err((format!("{word} is no event's id (r1, c1, o1, s1): leave --events out"), Exit::Usage))
+        }
         (Some(file), [id]) => crate::explain::event(id, file).map_err(|error| (error, Exit::Unreadable)),
         (Some(_), _) => Err(("--events takes one id: h2watch explain c1 --events FILE".to_owned(), Exit::Usage)),
         (None, words) => crate::explain::explain(words).map_err(|error| (error, Exit::Usage)),
@@ -84,12 +87,15 @@ pub(super) fn man(folder: Option<&Path>) -> Exit {
     };
     match pages(folder, command, "h2watch") {
         Ok(()) => Exit::Nothing,
-        Err(error) => failed(&error),
+        Err(error) => {
+            complain(&format!("cannot write the man pages to {}: {error}", folder.display()));
+            Exit::Unreadable
+        }
     }
 }
 
 fn failed(error: &std::io::Error) -> Exit {
-    complain(&format!("cannot write the man pages: {error}"));
+    complain(&format!("cannot write the man page: {error}"));
     Exit::Unreadable
 }
 

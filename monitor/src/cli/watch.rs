@@ -32,6 +32,10 @@ impl Reload for Reloader {
 
 /// Runs until it is stopped. A run that was stopped is a success, whatever it found: the summary says what that was.
 pub(super) fn run(options: &mut Options, reloader: &mut Reloader) -> Exit {
+    if let Some(Err(message)) = options.user.as_deref().map(privileges::find_user) {
+        complain(&message);
+        return Exit::Usage;
+    }
     match watch(options, reloader) {
         Ok(_) => Exit::Nothing,
         Err(message) => {

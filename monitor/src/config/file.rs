@@ -42,8 +42,11 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> (Vec<Entry>, Vec<Problem>) {
         }
     };
     let (table, errors) = DeTable::parse_recoverable(text);
+    // What follows the first is most often made by it.
     let mut problems: Vec<Problem> = errors
         .iter()
+        .min_by_key(|error| error.span().map_or(0, |span| span.start))
+        .into_iter()
         .map(|error| {
             let line = line_of(bytes, error.span().map_or(0, |span| span.start));
             let what = crate::sink::printable(error.message()).replace('\n', ", ");

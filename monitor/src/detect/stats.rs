@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{CaseCounts, CaseFinding, CaseKind, Outcome, Stats, Time, Timeline};
+use crate::model::{CaseCounts, CaseFinding, CaseKind, Stats, Time, Timeline};
 
 /// Most steps of a timeline.
 const STEPS: usize = 60;
@@ -59,7 +59,7 @@ fn worse<K: Ord>(names: &mut BTreeMap<K, CaseCounts>, name: K, case: &CaseFindin
         CaseKind::Downgrade => counts.downgrade += 1,
         CaseKind::Failure => counts.failure += 1,
     }
-    counts.failed += u64::from(matches!(case.outcome, Outcome::GivenUp | Outcome::Truncated));
+    counts.failed += u64::from(case.failed_visitor());
     0
 }
 

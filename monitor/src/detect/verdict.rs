@@ -1,5 +1,7 @@
 //! What the counts say in the exit status.
 
+use std::time::Duration;
+
 use crate::model::{Phase, Stats, Unfinished, Unsure, Verdict};
 
 /// One in this many connections, bytes or packets may be unreadable or lost before "nothing" cannot be said: 1 %.
@@ -15,7 +17,7 @@ pub(super) struct Lost {
 /// The verdict. A case decides; without one, anything that could have hidden one makes "nothing" unsure, in this order: no packets; no
 /// request seen on any protocol; more than 1 % of the payload bytes on connections that are or may be HTTP unread, or more than 1 % of all
 /// connections dark for a reason that may hide HTTP; more than 1 % of the payload bytes, or of the packets, lost, or an unknown number of
-/// bytes; anything suspected; no response at all, or more than 1 % of the requests without a response and without an end that was seen.
+/// bytes, or an interface not read for more than 1 % of the time; anything suspected; no response at all, or more than 1 % of the requests without a response and without an end that was seen.
 pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
     if stats.cases.values().any(|&count| count > 0) {
         return Verdict::Found;
@@ -27,6 +29,7 @@ pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
     } else if stats.requests.values().all(|&count| count == 0) {
         if stats.suspected > 0 { Unsure::Suspected } else { Unsure::NoHttp }
     } else if lost.more
+        || missed(stats)
         || share(lost.bytes, connections.bytes)
         || share(stats.input.lost, stats.packets.packets.saturating_add(stats.input.lost))
     {
@@ -43,6 +46,12 @@ pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
         return Verdict::Nothing;
     };
     Verdict::Inconclusive(unsure)
+}
+
+/// An interface was not read for more than 1 % of the time.
+fn missed(stats: &Stats) -> bool {
+    let all = stats.span.map_or(Duration::ZERO, |(first, last)| last.since(first));
+    !stats.input.missed.is_zero() && stats.input.missed.saturating_mul(SHARE as u32) > all
 }
 
 /// Requests without a response that may yet have failed. Those that began just before the input ended are not among them: every capture

@@ -94,6 +94,8 @@ pub struct Engine<'m> {
     behind: Option<u64>,
     /// The latest time of a batch that was not read to its end.
     reached: Option<Time>,
+    /// Until when it is counted what the source missed.
+    missed: Time,
     /// When the run was last settled.
     settled: Time,
     /// The latest time that is known.
@@ -150,6 +152,7 @@ impl<'m> Engine<'m> {
             ahead: Vec::new(),
             behind: None,
             reached: None,
+            missed: Time::default(),
             settled: Time::default(),
             now: Time::default(),
             once: Once::default(),
@@ -201,6 +204,11 @@ impl<'m> Engine<'m> {
         stats.input.lost = stats.input.lost.saturating_add(packets.lost);
         stats.packets.packets += packets.packets.len() as u64;
         if let Some((since, until)) = packets.lost_within {
+            if packets.lost == 0 {
+                // A source tells such a span again and again while it lasts.
+                stats.input.missed += until.since(since.max(self.missed));
+                self.missed = self.missed.max(until);
+            }
             self.detector.lost(since, until);
         }
         for text in packets.secrets.drain(..) {

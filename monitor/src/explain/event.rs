@@ -21,7 +21,14 @@ const KEPT: u32 = 1_000;
 /// # Errors
 /// The file cannot be read or has no such event, in one line.
 pub fn explain(id: &str, file: &Path) -> Result<String, String> {
+    let id = &*id.to_ascii_lowercase();
     let missing = || {
+        if !is_events_file(file) {
+            return format!(
+                "{}: is no events file: it is what `h2watch watch --events` and `replay --events` write",
+                file.display()
+            );
+        }
         format!(
             "{}: has no event with the id {id}, nor has a file that it was renamed to; `jq .id` lists them",
             file.display()
@@ -55,6 +62,14 @@ pub fn explain(id: &str, file: &Path) -> Result<String, String> {
         codes::write(&mut page, code);
     }
     Ok(page.finish())
+}
+
+/// Its first lines are events.
+fn is_events_file(file: &Path) -> bool {
+    const LINES: usize = 16;
+    let Ok(file) = File::open(file) else { return false };
+    let mut start = BufReader::new(file.take(LONGEST)).split(b'\n').take(LINES).flatten();
+    start.any(|line| line.starts_with(b"{") && line.windows(18).any(|part| part == b"\"schema\":\"h2watch/"))
 }
 
 /// The last event with this id, and how many there are in its file: in this one, or in those to which it was renamed since (`FILE.1` and

@@ -58,6 +58,7 @@ pub fn explain(words: &[String]) -> Result<String, String> {
         ["outcome" | "outcomes"] => Ok(outcomes::all()),
         [word] => match code(word) {
             Some(code) => Ok(explain_code(code)),
+            None if is_event(word) => Err(format!("{word} is an event of an events file: name the file with --events FILE")),
             None => outcomes::one(word).ok_or_else(|| {
                 format!(
                     "nothing is known by the name \"{}\": give an error code (0xd, 13, HTTP_1_1_REQUIRED), an event's id with \
@@ -68,6 +69,12 @@ pub fn explain(words: &[String]) -> Result<String, String> {
         },
         _ => Err("one thing at a time: give a code, an event's id, outcome, or keylog with a server".to_owned()),
     }
+}
+
+/// The id of an event: a letter for what it is, and a number.
+pub(crate) fn is_event(word: &str) -> bool {
+    let number = word.strip_prefix(['r', 'c', 'o', 's']);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A code by number, in hexadecimal, or by name.

@@ -104,7 +104,7 @@ fn listed(
 fn keys(stats: &Stats, out: &mut Vec<Family>) {
     let keys = &stats.keys;
     // What went had been named, too: a counter never falls. Sessions, which are few, are counted once they go.
-    let named = keys.randoms.saturating_add(keys.evicted).saturating_add(keys.wiped);
+    let named = keys.named();
     for (name, help, count) in [
         ("h2watch_key_secrets_total", "Key log lines that held a secret.", keys.secrets),
         ("h2watch_key_malformed_lines_total", "Key log lines that could not be read.", keys.malformed.1),

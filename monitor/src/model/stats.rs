@@ -81,6 +81,8 @@ pub struct InputStats {
     pub damage: Vec<String>,
     /// Packets that sources said they lost.
     pub lost: u64,
+    /// For how long a source missed packets of which nobody knows how many: an interface was not there.
+    pub missed: Duration,
 }
 
 /// Key material.
@@ -110,6 +112,14 @@ pub struct KeyStats {
     pub evicted: u64,
     /// Secrets wiped because their connection had ended or they were old: connections, sessions.
     pub wiped: u64,
+}
+
+impl KeyStats {
+    /// Connections that the secrets are or were for: of a live run most have gone by the end.
+    #[must_use]
+    pub const fn named(&self) -> u64 {
+        self.randoms.saturating_add(self.evicted).saturating_add(self.wiped)
+    }
 }
 
 /// Connections.

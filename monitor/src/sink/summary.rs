@@ -96,6 +96,8 @@ struct Input<'s> {
     files: u64,
     damage: &'s [String],
     lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed_ms: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -193,7 +195,7 @@ impl<'s> Summary<'s> {
             why: words::unsure(verdict),
             first_packet: stats.span.map(|span| span.0),
             last_packet: stats.span.map(|span| span.1),
-            input: Input { files: stats.input.files, damage: &stats.input.damage, lost: stats.input.lost },
+            input: input(stats),
             packets: packets(stats),
             keys: keys(stats),
             connections: connections(stats),
@@ -342,11 +344,21 @@ fn keys(stats: &Stats) -> Keys<'_> {
         malformed: keys.malformed.1,
         malformed_lines: &keys.malformed.0,
         hole_bytes: keys.holes,
-        randoms: keys.randoms,
+        randoms: keys.named(),
         matched: keys.matched,
         found_late: keys.found_late,
         trials: keys.trials,
         exhausted: keys.exhausted,
+    }
+}
+
+fn input(stats: &Stats) -> Input<'_> {
+    let input = &stats.input;
+    Input {
+        files: input.files,
+        damage: &input.damage,
+        lost: input.lost,
+        missed_ms: (!input.missed.is_zero()).then(|| millis(input.missed)),
     }
 }
 

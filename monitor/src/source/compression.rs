@@ -1,8 +1,8 @@
 //! Compressed input, recognised by its first bytes.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 /// Window that a zstd stream may ask for, as a power of two: what the program's memory leaves room for. `zstd` asks for more only
 /// with `--ultra` or `--long`.
@@ -53,12 +53,58 @@ pub(super) fn plain<'m>(mut input: impl Read + Send + 'm) -> io::Result<Box<dyn 
     let whole = Cursor::new(start).chain(input);
     let plain: Box<dyn Read + Send + 'm> = match compression {
         Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ, whole))),
+        Compression::Gzip => Box::new(Members { member: Some(GzDecoder::new(BufReader::with_capacity(READ, whole))) }),
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(READ, whole))?;
             decoder.window_log_max(ZSTD_WINDOW)?;
-            Box::new(decoder)
+            Box::new(Frames(decoder))
         }
     };
     Ok(plain)
+}
+
+/// The members of a gzip file, one after the other (RFC 1952 section 2.2). Zeros behind the last are padding, as tapes have it.
+struct Members<R> {
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(mut member) = self.member.take() {
+            let bytes = member.read(buf)?;
+            if bytes > 0 || buf.is_empty() {
+                self.member = Some(member);
+                return Ok(bytes);
+            }
+            let mut rest = member.into_inner();
+            let next = loop {
+                let there = rest.fill_buf()?;
+                let zeros = there.iter().take_while(|byte| **byte == 0).count();
+                if zeros == 0 {
+                    break there.first().copied();
+                }
+                rest.consume(zeros);
+            };
+            match next {
+                None => return Ok(0),
+                Some(0x1f) => self.member = Some(GzDecoder::new(rest)),
+                Some(_) => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end of the gzip data"));
+                }
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The frames of a zstd file, with words of its own for what follows the last.
+struct Frames<R>(R);
+
+impl<R: Read> Read for Frames<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf).map_err(|error| match error.to_string().starts_with("Unknown frame") {
+            true => io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end of the zstd data"),
+            false => error,
+        })
+    }
 }

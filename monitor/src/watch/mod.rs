@@ -29,7 +29,7 @@ use crate::model::{PacketBatch, Stats, Time, Verdict};
 use crate::sink::stream::StreamHealth;
 use crate::source::SourceError;
 use crate::source::keylogs::{KeyLogHealth, KeyLogNews, KeyLogs};
-use crate::source::live::{KeyProbe, LiveSource};
+use crate::source::live::{InterfaceHealth, KeyProbe, LiveSource};
 use clock::Clock;
 
 /// How long the source waits for packets before the clock goes on.
@@ -92,6 +92,7 @@ pub fn run(parts: Parts<'_>, plan: &Plan) -> (Stats, Verdict, Option<SourceError
             exposed: Vec::new(),
             skipped: Vec::new(),
             failing: Vec::new(),
+            down: Vec::new(),
             feeds: Vec::new(),
             probed: KeyFeed::new("probe".to_owned()),
             engine,
@@ -126,6 +127,8 @@ struct Run<'r> {
     skipped: Vec<PathBuf>,
     /// Targets that take no events, once told.
     failing: Vec<String>,
+    /// Interfaces that are not read, once told.
+    down: Vec<String>,
 }
 
 impl Run<'_> {
@@ -268,6 +271,24 @@ impl Run<'_> {
         }
     }
 
+    /// Says when an interface is not read any more, and when it is again. Processes that are probed come and go.
+    fn warn_of_interfaces(&mut self, interfaces: &[InterfaceHealth]) {
+        for InterfaceHealth { name, up, error, .. } in interfaces.iter().filter(|one| one.kind != "plaintext") {
+            match (up, self.down.contains(name)) {
+                (false, false) => {
+                    let why = error.as_deref().unwrap_or("not open");
+                    (self.parts.warn)(&format!("nothing is captured on {name}: {why}"));
+                    self.down.push(name.clone());
+                }
+                (true, true) => {
+                    (self.parts.warn)(&format!("{name} is captured again"));
+                    self.down.retain(|told| told != name);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Every count, those of the kernel among them.
     fn stats(&mut self) -> Stats {
         Stats { kernel_resets: self.parts.source.kernel_resets(), ..self.engine.stats() }
@@ -280,6 +301,7 @@ impl Run<'_> {
         let streams = self.parts.desk.streams();
         self.warn_of_streams(&streams);
         let interfaces = self.parts.source.health();
+        self.warn_of_interfaces(&interfaces);
         let stats = self.stats();
         let history = self.parts.desk.history();
         history.observe(self.clock.now(), &stats, &interfaces);

@@ -211,7 +211,7 @@ fn unseen(snapshot: &Snapshot, half_hour: &Step, notes: &mut Vec<Note>) {
         say(notes, Level::Warning, text);
     }
     if half_hour.lost > 0 {
-        let text = format!("{} packets were lost before they could be read in the last half hour", half_hour.lost);
+        let text = format!("{} lost before they could be read in the last half hour", packets(half_hour.lost));
         say(notes, Level::Warning, text);
     }
 }
@@ -238,6 +238,11 @@ fn why(snapshot: &Snapshot) -> String {
 
 /// What does not work as it should.
 fn trouble(snapshot: &Snapshot, notes: &mut Vec<Note>) {
+    for stream in &snapshot.streams {
+        if let Some(error) = &stream.error {
+            say(notes, Level::Warning, format!("Events cannot be written to {}: {error}", stream.name));
+        }
+    }
     for log in &snapshot.keylogs {
         let path = crate::sink::printable(&log.path.to_string_lossy()).into_owned();
         if !log.readable {
@@ -256,11 +261,6 @@ fn trouble(snapshot: &Snapshot, notes: &mut Vec<Note>) {
             Level::Warning,
             format!("Still reading the key logs, {behind} MiB behind: what they open is dark until then"),
         );
-    }
-    for stream in &snapshot.streams {
-        if let Some(error) = &stream.error {
-            say(notes, Level::Warning, format!("Events cannot be written to {}: {error}", stream.name));
-        }
     }
     if let Some(error) = &snapshot.reload_error {
         say(notes, Level::Warning, format!("The last reload failed: {error}"));
@@ -335,6 +335,10 @@ fn visitors(count: u64) -> String {
 
 fn requests(count: u64) -> String {
     if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+}
+
+fn packets(count: u64) -> String {
+    if count == 1 { "1 packet was".to_owned() } else { format!("{count} packets were") }
 }
 
 fn opened(count: u64) -> String {

@@ -145,7 +145,11 @@ fn not_ready(snapshot: &Snapshot, age: Duration) -> Option<String> {
     }
     let down = snapshot.interfaces.iter().filter(|interface| !interface.up);
     let down: Vec<String> = down
-        .map(|interface| format!("{}: {}", interface.name, interface.error.as_deref().unwrap_or("not open")))
+        .map(|interface| match interface.error.as_deref() {
+            // Most say which it is.
+            Some(error) if error.contains(&interface.name) => error.to_owned(),
+            error => format!("{}: {}", interface.name, error.unwrap_or("not open")),
+        })
         .collect();
     Some(match down.is_empty() {
         true => "not capturing yet".to_owned(),

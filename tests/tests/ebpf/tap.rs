@@ -475,17 +475,25 @@ fn an_interface_whose_packets_another_sees_is_read() {
         return;
     }
     let Some(pair) = Pair::new("h2w-both") else { return };
+    assert!(ip("link set h2w-both1 up"));
     let mut tap = Tap::open(&options(&[&pair.end(), "h2w-both1"], PORT)).unwrap();
     let told = |tap: &mut Tap| tap.health().into_iter().map(|health| (health.up, health.error)).collect::<Vec<_>>();
     assert_eq!(told(&mut tap), [(true, None), (true, None)]);
     assert_eq!(tap.interfaces().unwrap().iter().filter(|interface| interface.hook.is_some()).count(), 1);
+    let until = |tap: &mut Tap, good: &dyn Fn(&[(bool, Option<String>)]) -> bool| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !good(&told(tap)) {
+            assert!(Instant::now() < until, "{:?}", told(tap));
+            tap.fill(&mut PacketBatch::default(), Duration::from_millis(50)).unwrap();
+        }
+    };
+    // Nothing can come on it.
+    assert!(ip(&format!("link set {} down", pair.end())));
+    until(&mut tap, &|told| !told[0].0 && told[0].1.as_ref().is_some_and(|error| error.contains("is down")));
+    assert!(ip(&format!("link set {} up", pair.end())));
+    until(&mut tap, &|told| told[0] == (true, None));
     drop(pair);
-    let until = Instant::now() + Duration::from_secs(30);
-    while told(&mut tap).iter().any(|(up, _)| *up) {
-        assert!(Instant::now() < until, "{:?}", told(&mut tap));
-        tap.fill(&mut PacketBatch::default(), Duration::from_millis(50)).unwrap();
-    }
-    assert!(told(&mut tap).iter().all(|(_, error)| error.is_some()));
+    until(&mut tap, &|told| told.iter().all(|(up, error)| !up && error.is_some()));
 }
 
 /// Not a test: a monitor that is going to be killed.

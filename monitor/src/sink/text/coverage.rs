@@ -64,7 +64,7 @@ pub(super) fn seen(page: &mut Page, stats: &Stats) {
         let mut text = format!(
             "{} for {}; {} of the capture matched",
             counted(keys.secrets, "secret"),
-            counted(keys.randoms, "connection"),
+            counted(keys.named(), "connection"),
             grouped(keys.matched)
         );
         if keys.found_late > 0 {
@@ -108,6 +108,9 @@ pub(super) fn unseen(page: &mut Page, stats: &Stats) {
             WARN,
             &format!("{} that the capture itself says it dropped", counted(stats.input.lost, "packet")),
         );
+    }
+    if !stats.input.missed.is_zero() {
+        page.row("missed", WARN, &format!("{} for which an interface was not read", span(stats.input.missed)));
     }
     let seen = &stats.connections;
     for (side, &count) in &seen.one_way {

@@ -3,9 +3,7 @@ use std::collections::BTreeMap;
 use super::Layout;
 use super::page::{Cell, DIM, PLAIN, Page, grouped, moment, size, span};
 use super::{coverage, sections, verdict};
-use crate::model::{
-    CaseFinding, ConnectionId, DarkWhy, Finding, Outcome, Parties, Side, Stats, Time, TlsDark, Verdict,
-};
+use crate::model::{CaseFinding, ConnectionId, DarkWhy, Finding, Parties, Side, Stats, Time, TlsDark, Verdict};
 use crate::sink::{printable, words};
 
 /// Failed cases that are shown one by one.
@@ -41,8 +39,7 @@ impl Report {
     pub(in crate::sink) fn finding(&mut self, finding: &Finding) {
         match finding {
             Finding::Case(case) => {
-                let failed = matches!(case.outcome, Outcome::GivenUp | Outcome::Truncated);
-                if failed && self.cases.len() < CASES {
+                if case.failed_visitor() && self.cases.len() < CASES {
                     self.cases.push((**case).clone());
                 }
             }
@@ -104,7 +101,7 @@ impl Report {
             .iter()
             .map(|case| {
                 vec![
-                    Cell::text(moment(case.began)),
+                    Cell::text(clock(case.began)),
                     Cell::text(format!("c{}", case.id)),
                     Cell::text(words::kind(case.kind)),
                     Cell::text(words::outcome(case.outcome)),
@@ -143,6 +140,12 @@ impl Report {
             page.paragraph(2, DIM, &format!("and {} notes of further connections", grouped(self.omitted)));
         }
     }
+}
+
+/// The time of day: the summary names the day where it says what the capture holds.
+fn clock(time: Time) -> String {
+    let moment = moment(time);
+    moment.split_once(' ').map_or_else(|| moment.clone(), |(_, clock)| clock.to_owned())
 }
 
 fn whose(by: Option<Side>) -> &'static str {

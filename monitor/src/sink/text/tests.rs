@@ -175,7 +175,7 @@ fn a_run_of_plaintext_does_not_speak_of_packets() {
         let stats = Stats { kernel_resets: Some(crate::model::KernelResets::new(alone)), ..Stats::default() };
         let text = plain(&Report::new(false), &stats, Verdict::Inconclusive(Unsure::Empty), &WIDE);
         assert!(text.contains("no plaintext was read") && !text.contains("holds no packets"), "{text}");
-        assert_eq!(text.contains("kernel_only"), alone, "{text}");
+        assert_eq!(text.contains("kernel-only"), alone, "{text}");
     }
 }
 

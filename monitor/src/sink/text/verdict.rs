@@ -1,6 +1,8 @@
 //! The first line: what the person who was woken wants to know.
 
-use super::page::{BAD, BOLD, GOOD, Page, WARN, counted};
+use anstyle::Style;
+
+use super::page::{BAD, BOLD, GOOD, Page, WARN, counted, grouped};
 use super::sections::joined;
 use crate::model::{CaseKind, Outcome, Protocol, Stats, Unfinished, Unsure, Verdict};
 use crate::sink::words;
@@ -9,6 +11,8 @@ use crate::sink::words;
 #[derive(Clone, Copy, Default)]
 struct Tally {
     retried: u64,
+    /// Of these, retries that failed their visitor as well.
+    failed_again: u64,
     failed: u64,
     unknown: u64,
     /// Every failed one came through an edge.
@@ -31,7 +35,21 @@ impl Tally {
                 }
             }
         }
+        let again = stats.failed_retries.iter().filter(|((kind, _), _)| *kind == wanted);
+        tally.failed_again = again.map(|(_, count)| count).sum();
         tally
+    }
+
+    /// What became of those that were asked again, where that failed as well, and the style that it deserves.
+    fn again(&self) -> (String, Style) {
+        let (again, all) = (self.failed_again, self.retried);
+        let which = match (again, all) {
+            (0, _) => return (".".to_owned(), WARN),
+            (1, 1) => "that".to_owned(),
+            (again, all) if again == all => "all of that".to_owned(),
+            (again, _) => format!("{} of that", grouped(again)),
+        };
+        (format!("; {which} failed its visitor as well (a 5xx, no response, or one that was cut off)."), BAD)
     }
 }
 
@@ -92,14 +110,15 @@ fn found(page: &mut Page, stats: &Stats) {
     }
     if downgrade.retried > 0 {
         let was = if downgrade.retried == 1 { "was" } else { "were" };
-        let text =
-            format!("{} {was} refused with HTTP_1_1_REQUIRED and asked again.", counted(downgrade.retried, "request"));
-        page.paragraph(0, WARN, &text);
+        let (again, style) = downgrade.again();
+        let what = counted(downgrade.retried, "request");
+        page.paragraph(0, style, &format!("{what} {was} refused with HTTP_1_1_REQUIRED and asked again{again}"));
     }
     if failure.retried > 0 {
-        let text =
-            format!("{} got no complete response at first, and asked again.", counted(failure.retried, "request"));
-        page.paragraph(0, WARN, &text);
+        let (again, style) = failure.again();
+        let what = counted(failure.retried, "request");
+        let was = if failure.retried == 1 { "was" } else { "were" };
+        page.paragraph(0, style, &format!("{what} got no complete response at first, and {was} asked again{again}"));
     }
     if downgrade.unknown > 0 {
         let what = counted(downgrade.unknown, "request");
@@ -126,7 +145,7 @@ fn inconclusive(unsure: Unsure, stats: &Stats) -> (String, String) {
         Unsure::Empty if let Some(resets) = &stats.kernel_resets => (
             "no plaintext was read.".into(),
             match resets.alone {
-                true => "kernel_only counts resets and reads nothing: leave it out to see requests.",
+                true => "kernel-only counts resets and reads nothing: leave it out to see requests.",
                 false => {
                     "see whether the processes had traffic meanwhile, and whether h2watch doctor finds their library."
                 }

@@ -7,6 +7,8 @@ use super::links::Link;
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) index: u32,
+    /// Why nothing can come on it: it is down, or has no carrier.
+    pub(super) idle: Option<&'static str>,
     /// Index of its peer, where that is in the same namespace.
     peer: Option<u32>,
     /// `ARPHRD_` constant.
@@ -27,6 +29,7 @@ impl Interface {
             Self {
                 name: link.name.clone(),
                 index: link.index,
+                idle: idle(link),
                 peer: link.link.filter(|_| !is_stacked(link)),
                 kind: link.kind,
                 lowers: ports.chain(link.link.filter(|_| is_stacked(link))).collect(),
@@ -44,6 +47,15 @@ impl Interface {
     /// Its packets begin with an Ethernet header.
     pub(super) const fn is_ethernet(&self) -> bool {
         matches!(self.kind, libc::ARPHRD_LOOPBACK | libc::ARPHRD_ETHER)
+    }
+}
+
+fn idle(link: &Link) -> Option<&'static str> {
+    let has = |flag: libc::c_int| link.flags & flag.cast_unsigned() != 0;
+    match (has(libc::IFF_UP), has(libc::IFF_RUNNING)) {
+        (false, _) => Some("is down: ip link set it up"),
+        (true, false) => Some("has no carrier"),
+        (true, true) => None,
     }
 }
 
@@ -70,7 +82,8 @@ mod tests {
     use super::*;
 
     fn link(name: &str, index: u32, driver: &str, link: Option<u32>, master: Option<u32>) -> Link {
-        Link { name: name.into(), index, kind: libc::ARPHRD_ETHER, driver: driver.into(), link, master }
+        let flags = (libc::IFF_UP | libc::IFF_RUNNING).cast_unsigned();
+        Link { name: name.into(), index, flags, kind: libc::ARPHRD_ETHER, driver: driver.into(), link, master }
     }
 
     /// What is attached to, of a list of interfaces, when these are asked for.

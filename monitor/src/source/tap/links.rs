@@ -17,6 +17,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 pub(super) struct Link {
     pub(super) name: String,
     pub(super) index: u32,
+    /// `IFF_` flags.
+    pub(super) flags: u32,
     /// `ARPHRD_` constant.
     pub(super) kind: u16,
     /// What made it: `veth`, `vlan`; empty for hardware.
@@ -132,7 +134,7 @@ fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 
 /// Reads a link's message. `None`: it is of no known form.
 fn link(body: &[u8]) -> Option<Link> {
-    let mut link = Link { kind: half(body, 2)?, index: word(body, 4)?, ..Link::default() };
+    let mut link = Link { kind: half(body, 2)?, index: word(body, 4)?, flags: word(body, 8)?, ..Link::default() };
     let mut elsewhere = false;
     for (kind, value) in attributes(body.get(LINK_HEADER..)?) {
         match kind {

@@ -311,6 +311,7 @@ impl Tap {
         };
         if let Some((_, attached)) = &mut watched.at {
             attached.claim();
+            watched.problem = interface.idle.map(|idle| format!("{} {idle}", watched.name));
             return Ok(());
         }
         if !wanted.contains(interface) {
@@ -322,7 +323,7 @@ impl Tap {
         self.counters.insert(interface.index, zeros, 0).map_err(|error| failed("count packets", error))?;
         match attach::attach(&mut self.ebpf, interface, self.hook) {
             Ok(attached) => {
-                watched.problem = None;
+                watched.problem = interface.idle.map(|idle| format!("{} {idle}", watched.name));
                 watched.opened += 1;
                 watched.at = Some((interface.index, attached));
             }
@@ -443,8 +444,9 @@ impl LiveSource for Tap {
         };
         let of = |watched: &Watched| {
             let counts = self.counts(watched).unwrap_or(watched.before);
-            // Read, if not here then on the interface that sees its packets.
-            let up = watched.at.is_some() || watched.is_seen_elsewhere();
+            // Read, if not here then on the interface that sees its packets. Of all that there are, some are always down.
+            let read = watched.at.is_some() && (watched.problem.is_none() || !watched.named);
+            let up = read || watched.is_seen_elsewhere();
             health(&watched.name, up, watched.problem.clone().filter(|_| !up), counts, watched.opened)
         };
         let gone = self.any.then(|| {

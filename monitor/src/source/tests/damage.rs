@@ -53,6 +53,21 @@ fn compressed_input_cut_at_any_byte_gives_what_is_before() {
 }
 
 #[test]
+fn what_stands_behind_compressed_data_is_told_and_padding_is_not() {
+    let file = pcap(Endian::Little, 0xa1b2_c3d4, 1, &[(1, 0, b"one"), (2, 0, b"two")]);
+    let whole = both(&file);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, compressed) in [("gzip", build::gzip(&file)), ("zstd", build::zstd(&file))] {
+        let seen = read(&[fresh(folder.path(), name, &[&compressed[..], b"and more"].concat())]);
+        assert_eq!(seen.packets, whole.packets);
+        assert!(seen.notes.len() == 1 && seen.notes[0].contains(&format!("bytes behind the end of the {name} data")));
+    }
+    let padded = [build::gzip(&file[..40]), vec![0; 512], build::gzip(&file[40..]), vec![0; 512]].concat();
+    let seen = read(&[fresh(folder.path(), "padded", &padded)]);
+    assert_eq!((seen.packets, seen.notes), (whole.packets, Vec::new()));
+}
+
+#[test]
 fn what_is_before_the_damage_is_delivered() {
     let order = Endian::Little;
     let damaged = |damage: &[u8]| {

@@ -52,6 +52,8 @@ pub(super) struct Interface {
     health: InterfaceHealth,
     /// Lost since it was last asked.
     lost: u64,
+    /// It was not read for a while that was not told to its end.
+    missed: bool,
     /// Until when nothing is missing but what was told (the system's clock).
     whole: Time,
     /// Opening is not tried before.
@@ -66,6 +68,7 @@ impl Interface {
             opened: Some(opened),
             health: InterfaceHealth { name: name.to_owned(), kind: "pcap", up: true, ..InterfaceHealth::default() },
             lost: 0,
+            missed: false,
             whole: wall(),
             retry: now,
         })
@@ -151,8 +154,8 @@ impl Interface {
                 self.health.up = true;
                 self.health.error = None;
                 self.health.reopened += 1;
-                // What went by meanwhile is lost, and nobody knows how much: at least this says that something was.
-                self.lost = self.lost.saturating_add(1);
+                // What went by meanwhile is lost, and nobody knows how much.
+                self.missed = true;
             }
             Err(error) => {
                 self.health.error = Some(error);
@@ -184,7 +187,7 @@ impl Interface {
         self.count();
         let lost = std::mem::replace(&mut self.lost, 0);
         batch.lost = batch.lost.saturating_add(lost);
-        if lost > 0 || self.opened.is_none() {
+        if lost > 0 || std::mem::take(&mut self.missed) || self.opened.is_none() {
             batch.lost_within = hull(batch.lost_within, Some((self.whole.min(now), now)));
         }
         if self.opened.is_some() {
