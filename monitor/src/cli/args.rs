@@ -285,7 +285,7 @@ pub(super) struct ReplayArgs {
     pub(super) metrics: Option<PathBuf>,
 
     /// How long after a reset a retry is waited for, in capture time: 500ms, 2s, 1m
-    #[arg(long, value_name = "SPAN", default_value = "2s")]
+    #[arg(long, value_name = "SPAN", default_value = "2s", allow_hyphen_values = true)]
     pub(super) window: String,
 
     /// Threads to use; findings do not depend on it [default: the cores there are]

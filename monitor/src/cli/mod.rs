@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use clap_complete::Shell;
 
 pub use exit::Exit;
@@ -74,8 +75,13 @@ enum Job {
 /// The meaning of a command line. What clap answers itself (help, version, errors) is printed.
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let cli = args::Cli::try_parse_from(args).map_err(|answer| {
-        // A closed standard output is no reason to fail.
-        let _ = answer.print();
+        let help = answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if answer.use_stderr() && !help {
+            complain(&usage(&answer.render().to_string()));
+        } else {
+            // A closed standard output is no reason to fail.
+            let _ = answer.print();
+        }
         if answer.use_stderr() { Exit::Usage } else { Exit::Nothing }
     })?;
     let job = match cli.command {
@@ -95,6 +101,23 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
         complain(&message);
         Exit::Usage
     })
+}
+
+/// What clap says of wrong usage, in one line: what is wrong, its tips, and where help is.
+fn usage(said: &str) -> String {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_end = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let mut text = String::new();
+    for line in lines().take_while(|line| !is_end(line)) {
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        if !text.is_empty() {
+            text += if line.starts_with("tip:") || line.starts_with('[') { "; " } else { " " };
+        }
+        text += line;
+    }
+    let command = lines().find_map(|line| line.strip_prefix("Usage:")).unwrap_or("h2watch");
+    let command = command.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-']));
+    format!("{text} ({} --help)", command.collect::<Vec<_>>().join(" "))
 }
 
 /// Runs a replay.
