@@ -78,9 +78,12 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
         let help = answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if answer.use_stderr() && !help {
             complain(&usage(&answer.render().to_string()));
-        } else {
+        } else if let Err(error) = answer.print()
             // A closed standard output is no reason to fail.
-            let _ = answer.print();
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            complain(&format!("cannot write to standard output: {error}"));
+            return Exit::Unreadable;
         }
         if answer.use_stderr() { Exit::Usage } else { Exit::Nothing }
     })?;

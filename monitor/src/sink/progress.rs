@@ -17,7 +17,7 @@ impl Progress {
         }
         let (length, template) = match total_bytes {
             0 => (None, "{spinner} reading  {bytes} at {bytes_per_sec}"),
-            _ => (Some(total_bytes), "reading [{bar:40}] {bytes} of {total_bytes} at {bytes_per_sec}, {eta} left"),
+            _ => (Some(total_bytes), "reading [{wide_bar}] {percent} % of {total_bytes}, {eta} left"),
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
