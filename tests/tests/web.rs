@@ -98,7 +98,7 @@ fn one_connection_answers_many_requests() {
 fn ready_is_what_captures_and_healthy_what_lives() {
     let mut down = fake::quiet();
     (down.capturing, down.interfaces[0].up) = (false, false);
-    down.interfaces[0].error = Some("The interface disappeared".to_owned());
+    down.interfaces[0].error = Some("lo: The interface disappeared".to_owned());
     let running = Running::start(down, None);
     assert_eq!(get(running.address, "/-/healthy").status, 200);
     let ready = get(running.address, "/-/ready");

@@ -26,8 +26,11 @@ impl SessionName {
     /// The session of this ticket; `None` for an empty one.
     #[must_use]
     pub fn ticket(ticket: &[u8]) -> Option<Self> {
+        if ticket.is_empty() {
+            return None;
+        }
         let bytes = *digest::digest(&digest::SHA256, ticket).as_ref().first_chunk()?;
-        (!ticket.is_empty()).then_some(Self { len: Self::TICKET, bytes })
+        Some(Self { len: Self::TICKET, bytes })
     }
 }
 

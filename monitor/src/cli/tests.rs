@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Cli, Command};
-use super::{Exit, ReplayOptions, parse, replay_with};
+use super::{Exit, ReplayOptions, parse, replay_with, usage};
 use crate::model::{Stats, Unsure, Verdict};
 use crate::sink::{Format, Target};
 
@@ -32,6 +32,20 @@ fn wrong(line: &[&str]) -> String {
 #[test]
 fn the_definitions_hold_together() {
     Cli::command().debug_assert();
+}
+
+#[test]
+fn what_clap_says_of_wrong_usage_is_one_line() {
+    for (line, wanted) in [
+        (&[][..], "were not provided: <CAPTURE>... (h2watch replay --help)"),
+        (&["--threads", "0", "x"], "'--threads <N>': 0 is not in 1..=1024 ("),
+        (&["--format", "xml", "x"], "; [possible values: text, json, none] ("),
+        (&["--bogus", "x"], "'--bogus' found; tip: "),
+    ] {
+        let said = usage(&Cli::try_parse_from(args(line)).unwrap_err().render().to_string());
+        assert!(said.contains(wanted) && !said.contains('\n') && !said.starts_with("error"), "{said}");
+    }
+    assert!(wrong(&["--window", "-1s", "x"]).contains("--window \"-1s\""));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `h2watch watch`: opens what a live run needs, runs it, and sums up.
 
+use nix::unistd::User;
+
 use super::{Exit, auto, complain};
 use crate::config::{Changes, Reloader};
 use crate::engine::Plan;
@@ -32,11 +34,14 @@ impl Reload for Reloader {
 
 /// Runs until it is stopped. A run that was stopped is a success, whatever it found: the summary says what that was.
 pub(super) fn run(options: &mut Options, reloader: &mut Reloader) -> Exit {
-    if let Some(Err(message)) = options.user.as_deref().map(privileges::find_user) {
-        complain(&message);
-        return Exit::Usage;
-    }
-    match watch(options, reloader) {
+    let user = match options.user.as_deref().map(privileges::find_user).transpose() {
+        Ok(user) => user,
+        Err(message) => {
+            complain(&message);
+            return Exit::Usage;
+        }
+    };
+    match watch(options, user, reloader) {
         Ok(_) => Exit::Nothing,
         Err(message) => {
             complain(&message);
@@ -45,10 +50,9 @@ pub(super) fn run(options: &mut Options, reloader: &mut Reloader) -> Exit {
     }
 }
 
-fn watch(options: &mut Options, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
+fn watch(options: &mut Options, user: Option<User>, reload: &mut dyn Reload) -> Result<(Stats, Verdict), String> {
     let control = Control::by_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
     // What may need rights comes first, threads come last: the drop in between holds for all of them.
-    let user = options.user.as_deref().map(privileges::find_user).transpose()?;
     let mut source = sources(options, &mut complain)?;
     let probe = auto::keys(options, &mut complain)?;
     let bound = Bound::bind(&options.listen, options.web_config.as_deref())?;

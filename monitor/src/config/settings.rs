@@ -238,7 +238,8 @@ pub const SETTINGS: &[Setting] = &[
         ""),
     setting!(window "window" 'w', Run, Kind::Span, false, "SPAN", Applied,
         "How long after a reset a retry is waited for: 500ms, 2s, 1m",
-        "A case is decided when it is over, or one more window later where a retry has no answer by then. 1ms to 1h. Cases that are open keep the window that they began with.",
+        "A case is decided when it is over, or one more window later where a retry has no answer by then. 1ms to 1h. Cases that are open keep \
+         the window that they began with.",
         ""),
     setting!(threads "threads" 't', Run, Kind::Number, false, "N", NeedsRestart,
         "Threads that work on flows; findings do not depend on it",

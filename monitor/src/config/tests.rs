@@ -104,6 +104,12 @@ fn errors_name_file_line_key_and_fix() {
     assert!(address[0].contains("write 127.0.0.1 or [::1]"), "{address:?}");
     let syntax = of_file("interface = [\"eth0\"\n").unwrap_err();
     assert!(syntax[0].starts_with("h2watch.toml:") && syntax[0].contains("not TOML"), "{syntax:?}");
+    let syntax = of_file("interface = [\"eth0\"\nfilter = 3\nport = [443]\n").unwrap_err();
+    assert_eq!(
+        syntax.iter().filter(|one| one.contains("not TOML")).count(),
+        1,
+        "what follows is of its making: {syntax:?}"
+    );
 }
 
 #[test]

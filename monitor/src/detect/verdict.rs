@@ -17,7 +17,8 @@ pub(super) struct Lost {
 /// The verdict. A case decides; without one, anything that could have hidden one makes "nothing" unsure, in this order: no packets; no
 /// request seen on any protocol; more than 1 % of the payload bytes on connections that are or may be HTTP unread, or more than 1 % of all
 /// connections dark for a reason that may hide HTTP; more than 1 % of the payload bytes, or of the packets, lost, or an unknown number of
-/// bytes, or an interface not read for more than 1 % of the time; anything suspected; no response at all, or more than 1 % of the requests without a response and without an end that was seen.
+/// bytes, or an interface not read for more than 1 % of the time; anything suspected; no response at all, or more than 1 % of the requests
+/// without a response and without an end that was seen.
 pub(super) fn of(stats: &Stats, maybe_http_dark: u64, lost: Lost) -> Verdict {
     if stats.cases.values().any(|&count| count > 0) {
         return Verdict::Found;
@@ -60,4 +61,24 @@ fn unanswered(stats: &Stats) -> u64 {
     let waits = |what, phase| stats.unfinished.get(&(what, phase)).copied().unwrap_or_default();
     let unseen = [Phase::BeforeResponse, Phase::Unknown].map(|phase| waits(Unfinished::Unseen, phase).count);
     waits(Unfinished::InFlight, Phase::BeforeResponse).long + unseen.iter().sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Protocol, Time};
+
+    #[test]
+    fn nothing_cannot_be_said_of_what_was_not_captured() {
+        let second = Duration::from_secs(1);
+        let mut stats = Stats { span: Some((Time(0), Time(0).plus(200 * second))), ..Stats::default() };
+        stats.requests.insert(Protocol::H2, 5);
+        stats.responses.insert((Protocol::H2, 2), 5);
+        for (missed, verdict) in
+            [(0, Verdict::Nothing), (2, Verdict::Nothing), (3, Verdict::Inconclusive(Unsure::Lost))]
+        {
+            stats.input.missed = missed * second;
+            assert_eq!(of(&stats, 0, Lost { bytes: 0, more: false }), verdict, "{missed} of 200 s");
+        }
+    }
 }

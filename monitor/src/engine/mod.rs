@@ -188,6 +188,7 @@ impl<'m> Engine<'m> {
     }
 
     fn send(&mut self, job: Job<'m>) {
+        self.sessions.advance(self.now);
         for random in self.keys.advance(self.now) {
             self.search.forget(&random);
         }
@@ -428,5 +429,32 @@ impl<'m> Engine<'m> {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.detector.verdict()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn finding(&mut self, _: &Finding) {}
+    }
+
+    #[test]
+    fn what_a_source_missed_is_counted_once_however_often_it_tells_it() {
+        let plan = Plan { threads: 1, settings: Settings::default(), limits: Limits::default() };
+        let at = |seconds: u64| Time(seconds * 1_000_000_000);
+        std::thread::scope(|scope| {
+            let mut engine = Engine::start(scope, Keys::new(&plan.limits), &plan);
+            // The last lost packets whose number is known.
+            for (since, until, lost) in [(1, 3, 0), (1, 5, 0), (1, 5, 0), (8, 9, 0), (10, 20, 7)] {
+                let lost_within = Some((at(since), at(until)));
+                engine.packets(&mut PacketBatch { lost, lost_within, ..PacketBatch::default() }, &mut Nobody);
+            }
+            let stats = engine.stats();
+            assert_eq!((stats.input.missed, stats.input.lost), (Duration::from_secs(4 + 1), 7));
+        });
     }
 }

@@ -38,6 +38,11 @@ impl Sessions {
             self.masters.insert(name, (self.number, master.clone()));
             self.order.push_back((self.number, now, name));
         }
+        self.advance(now);
+    }
+
+    /// The clock goes on: what is old goes.
+    pub(super) fn advance(&mut self, now: Time) {
         while let Some(&(number, made, name)) = self.order.front() {
             if self.order.len() <= self.most && made.plus(self.age) > now {
                 break;
@@ -86,5 +91,7 @@ mod tests {
         );
         assert_eq!(sessions.master(&[SessionName::ticket(b"other"), SessionName::id(b"id")]), Some(&secret(7)));
         assert!(sessions.masters.len() <= 3 && sessions.order.len() <= 3);
+        sessions.advance(at(30));
+        assert!(sessions.masters.is_empty() && sessions.order.is_empty(), "without a new one too");
     }
 }

@@ -69,7 +69,9 @@ fn is_events_file(file: &Path) -> bool {
     const LINES: usize = 16;
     let Ok(file) = File::open(file) else { return false };
     let mut start = BufReader::new(file.take(LONGEST)).split(b'\n').take(LINES).flatten();
-    start.any(|line| line.starts_with(b"{") && line.windows(18).any(|part| part == b"\"schema\":\"h2watch/"))
+    start.any(|line| {
+        line.starts_with(b"{") && std::str::from_utf8(&line).is_ok_and(|line| line.contains("\"schema\":\"h2watch/"))
+    })
 }
 
 /// The last event with this id, and how many there are in its file: in this one, or in those to which it was renamed since (`FILE.1` and

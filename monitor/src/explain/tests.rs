@@ -80,6 +80,13 @@ fn the_documentation_says_the_same_of_key_logs() {
 }
 
 #[test]
+fn the_id_of_an_event_wants_its_file_and_a_file_wants_to_be_one_of_events() {
+    assert!(explain(&words("c1")).unwrap_err().contains("--events FILE"));
+    let other = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    assert!(event("c1", &other).unwrap_err().contains("is no events file"));
+}
+
+#[test]
 fn outcomes() {
     let all = explain(&words("outcome")).unwrap();
     assert!(

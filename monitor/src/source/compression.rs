@@ -71,14 +71,17 @@ struct Members<R> {
 impl<R: BufRead> Read for Members<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while let Some(mut member) = self.member.take() {
-            let bytes = member.read(buf)?;
-            if bytes > 0 || buf.is_empty() {
+            let read = member.read(buf);
+            if buf.is_empty() || !matches!(read, Ok(0)) {
                 self.member = Some(member);
-                return Ok(bytes);
+                return read;
             }
             let mut rest = member.into_inner();
             let next = loop {
-                let there = rest.fill_buf()?;
+                let there = match rest.fill_buf() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    there => there?,
+                };
                 let zeros = there.iter().take_while(|byte| **byte == 0).count();
                 if zeros == 0 {
                     break there.first().copied();
@@ -106,5 +109,41 @@ impl<R: Read> Read for Frames<R> {
             true => io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end of the zstd data"),
             false => error,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// A byte at a time, and a signal before each.
+    struct Disturbed<'b>(&'b [u8], bool);
+
+    impl Read for Disturbed<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let len = buf.len().min(1);
+            self.0.read(&mut buf[..len])
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_no_gzip_file() {
+        let member = |text: &[u8]| {
+            let mut member = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            member.write_all(text).unwrap();
+            member.finish().unwrap()
+        };
+        let file = [member(b"one, "), vec![0; 3], member(b"two"), vec![0; 3]].concat();
+        let mut text = String::new();
+        plain(Disturbed(&file, false)).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one, two");
     }
 }

@@ -273,15 +273,15 @@ impl Run<'_> {
 
     /// Says when an interface is not read any more, and when it is again. Processes that are probed come and go.
     fn warn_of_interfaces(&mut self, interfaces: &[InterfaceHealth]) {
-        for InterfaceHealth { name, up, error, .. } in interfaces.iter().filter(|one| one.kind != "plaintext") {
-            match (up, self.down.contains(name)) {
+        for interface in interfaces.iter().filter(|one| one.kind != "plaintext") {
+            let name = &interface.name;
+            match (interface.up, self.down.contains(name)) {
                 (false, false) => {
-                    let why = error.as_deref().unwrap_or("not open");
-                    (self.parts.warn)(&format!("nothing is captured on {name}: {why}"));
+                    (self.parts.warn)(&format!("not capturing: {}", interface.why()));
                     self.down.push(name.clone());
                 }
                 (true, true) => {
-                    (self.parts.warn)(&format!("{name} is captured again"));
+                    (self.parts.warn)(&format!("{name} is captured on again"));
                     self.down.retain(|told| told != name);
                 }
                 _ => {}

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
@@ -15,13 +15,14 @@ use crate::sink::stream::{EventsTarget, Opened, Stream};
 use crate::source::live::InterfaceHealth;
 
 /// A quiet wire, on which something is done in every round.
-struct Quiet<F> {
+struct Quiet<'i, F> {
     /// How long each round may wait for packets.
     waits: Vec<Duration>,
     round: F,
+    interfaces: &'i Mutex<Vec<InterfaceHealth>>,
 }
 
-impl<F: FnMut(usize)> LiveSource for Quiet<F> {
+impl<F: FnMut(usize)> LiveSource for Quiet<'_, F> {
     fn fill(&mut self, batch: &mut PacketBatch<'static>, wait: Duration) -> Result<bool, SourceError> {
         *batch = PacketBatch::default();
         (self.round)(self.waits.len());
@@ -30,7 +31,7 @@ impl<F: FnMut(usize)> LiveSource for Quiet<F> {
     }
 
     fn health(&mut self) -> Vec<InterfaceHealth> {
-        Vec::new()
+        self.interfaces.lock().unwrap().clone()
     }
 }
 
@@ -62,8 +63,20 @@ fn run_with(
     board: &(Board, Publisher),
     round: impl FnMut(usize),
 ) -> Ran {
+    run_on(&Mutex::default(), keylog, streams, control, board, round)
+}
+
+/// The same on these interfaces.
+fn run_on(
+    interfaces: &Mutex<Vec<InterfaceHealth>>,
+    keylog: &Path,
+    streams: Vec<Stream>,
+    control: &Control,
+    board: &(Board, Publisher),
+    round: impl FnMut(usize),
+) -> Ran {
     let limits = Limits::default();
-    let mut source = Quiet { waits: Vec::new(), round };
+    let mut source = Quiet { waits: Vec::new(), round, interfaces };
     let mut warned = Vec::new();
     let mut desk = Desk::new("test".to_owned(), streams);
     let parts = Parts {
@@ -141,6 +154,31 @@ fn what_others_may_read_is_told_once_and_again_when_it_is_so_again() {
     });
     let told = format!("others may read the key log {0}, and with it the traffic: chmod go-rwx {0}", path.display());
     assert_eq!(ran.warned, [told.clone(), told]);
+}
+
+#[test]
+fn an_interface_that_goes_and_comes_back_is_told() {
+    let control = Control::default();
+    let board = Board::new(Snapshot::default());
+    let one = |name: &str, kind, up: bool| {
+        let error = (!up).then(|| format!("{name} is gone"));
+        InterfaceHealth { name: name.to_owned(), kind, up, error, ..InterfaceHealth::default() }
+    };
+    let interfaces = Mutex::new(vec![one("eth0", "pcap", true), one("plaintext", "plaintext", false)]);
+    let (mut seen, mut stage) = (0, 0);
+    let ran = run_on(&interfaces, "/nowhere/keys".as_ref(), Vec::new(), &control, &board, |_| {
+        let number = board.0.latest().number;
+        // Two snapshots of each state.
+        if number > seen + 1 {
+            (seen, stage) = (number, stage + 1);
+            match stage {
+                1 | 2 => interfaces.lock().unwrap()[0] = one("eth0", "pcap", stage == 2),
+                _ => control.stop(),
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    });
+    assert_eq!(ran.warned, ["not capturing: eth0 is gone", "eth0 is captured on again"]);
 }
 
 #[test]

@@ -78,9 +78,8 @@ fn stopped(snapshot: &Snapshot, age: Duration, notes: &mut Vec<Note>) {
     }
     let down = snapshot.interfaces.iter().filter(|interface| !interface.up);
     for interface in down.clone() {
-        let why = interface.error.as_deref().unwrap_or("not open");
         let level = if snapshot.capturing { Level::Warning } else { Level::Stopped };
-        say(notes, level, format!("Not capturing on {}: {why}", interface.name));
+        say(notes, level, format!("Not capturing: {}", interface.why()));
     }
     if !snapshot.capturing && down.count() == 0 {
         say(notes, Level::Stopped, "Not capturing".to_owned());

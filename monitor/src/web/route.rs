@@ -13,6 +13,7 @@ use super::query::Query;
 use super::serve::Shared;
 use super::{api, page};
 use crate::export;
+use crate::source::live::InterfaceHealth;
 use crate::watch::Snapshot;
 
 /// A snapshot is waited for no longer; the run takes one within a few hundredths of a second.
@@ -144,13 +145,7 @@ fn not_ready(snapshot: &Snapshot, age: Duration) -> Option<String> {
         return None;
     }
     let down = snapshot.interfaces.iter().filter(|interface| !interface.up);
-    let down: Vec<String> = down
-        .map(|interface| match interface.error.as_deref() {
-            // Most say which it is.
-            Some(error) if error.contains(&interface.name) => error.to_owned(),
-            error => format!("{}: {}", interface.name, error.unwrap_or("not open")),
-        })
-        .collect();
+    let down: Vec<String> = down.map(InterfaceHealth::why).collect();
     Some(match down.is_empty() {
         true => "not capturing yet".to_owned(),
         false => format!("not capturing: {}", down.join("; ")),
@@ -251,8 +246,8 @@ mod tests {
         assert!(not_ready(&snapshot, ALIVE).unwrap().contains("no sign for 10 s"));
         snapshot.capturing = false;
         assert_eq!(not_ready(&snapshot, Duration::ZERO).unwrap(), "not capturing yet");
-        let error = Some("gone".to_owned());
+        let error = Some("eth9 is gone".to_owned());
         snapshot.interfaces = vec![InterfaceHealth { name: "eth9".to_owned(), error, ..Default::default() }];
-        assert_eq!(not_ready(&snapshot, Duration::ZERO).unwrap(), "not capturing: eth9: gone");
+        assert_eq!(not_ready(&snapshot, Duration::ZERO).unwrap(), "not capturing: eth9 is gone");
     }
 }

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::{Layout, Report};
-use crate::model::{CaseKind, Edge, Outcome, Phase, Protocol, Side, Stats, Unfinished, Unsure, Verdict, Waits};
+use crate::model::{
+    CaseKind, Edge, Outcome, Phase, Protocol, RetryFailure, Side, Stats, Unfinished, Unsure, Verdict, Waits,
+};
 use crate::sink::samples;
 
 const WIDE: Layout = Layout { width: 100, unicode: true };
@@ -90,6 +92,12 @@ fn the_verdict_says_what_happened_to_whom() {
         first_line(&with(CaseKind::Downgrade, Outcome::Retried, None, 1), Verdict::Found),
         "1 request was refused with HTTP_1_1_REQUIRED and asked again."
     );
+    for (again, of, which) in [(1, 1, "that"), (3, 3, "all of that"), (1, 3, "1 of that")] {
+        let mut stats = with(CaseKind::Downgrade, Outcome::Retried, None, of);
+        stats.failed_retries.insert((CaseKind::Downgrade, RetryFailure::Truncated), again);
+        let wanted = format!("and asked again; {which} failed its visitor as well");
+        assert!(first_line(&stats, Verdict::Found).contains(&wanted), "{}", first_line(&stats, Verdict::Found));
+    }
     assert_eq!(
         first_line(&with(CaseKind::Downgrade, Outcome::Unknown, None, 3), Verdict::Found),
         "What became of 3 requests refused with HTTP_1_1_REQUIRED the capture does not say."

@@ -143,7 +143,7 @@ pub struct InterfaceHealth {
     pub kind: &'static str,
     /// It is being read.
     pub up: bool,
-    /// Why not, in one line.
+    /// Why not, in one line that names it.
     pub error: Option<String>,
     /// Packets that passed the filter and were given to the pipeline.
     pub received: u64,
@@ -155,4 +155,22 @@ pub struct InterfaceHealth {
     pub snapped_bytes: u64,
     /// Times it was opened again.
     pub reopened: u64,
+}
+
+impl InterfaceHealth {
+    /// Why it is not read, in one line that names it.
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.error.clone().unwrap_or_else(|| format!("{} is not open", self.name))
+    }
+}
+
+/// Why nothing can come on an interface, by its flags `IFF_UP` and `IFF_RUNNING`.
+#[cfg(any(feature = "ebpf", feature = "pcap"))]
+pub(super) fn idle(name: &str, up: bool, running: bool) -> Option<String> {
+    match (up, running) {
+        (false, _) => Some(format!("{name} is down: ip link set {name} up")),
+        (true, false) => Some(format!("{name} has no carrier")),
+        (true, true) => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! Interfaces: how packets of each begin, and which of them see the same packets.
 
 use super::links::Link;
+use crate::source::live::idle;
 
 /// An interface that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,7 +9,7 @@ pub(super) struct Interface {
     pub(super) name: String,
     pub(super) index: u32,
     /// Why nothing can come on it: it is down, or has no carrier.
-    pub(super) idle: Option<&'static str>,
+    pub(super) idle: Option<String>,
     /// Index of its peer, where that is in the same namespace.
     peer: Option<u32>,
     /// `ARPHRD_` constant.
@@ -24,12 +25,13 @@ impl Interface {
     /// What the kernel's list comes to, in the order of indices.
     pub(super) fn all(links: &[Link]) -> Vec<Self> {
         let is_stacked = |link: &Link| STACKED.contains(&&*link.driver);
+        let has = |link: &Link, flag: libc::c_int| link.flags & flag.cast_unsigned() != 0;
         let interface = |link: &Link| {
             let ports = links.iter().filter(|port| port.master == Some(link.index)).map(|port| port.index);
             Self {
                 name: link.name.clone(),
                 index: link.index,
-                idle: idle(link),
+                idle: idle(&link.name, has(link, libc::IFF_UP), has(link, libc::IFF_RUNNING)),
                 peer: link.link.filter(|_| !is_stacked(link)),
                 kind: link.kind,
                 lowers: ports.chain(link.link.filter(|_| is_stacked(link))).collect(),
@@ -47,15 +49,6 @@ impl Interface {
     /// Its packets begin with an Ethernet header.
     pub(super) const fn is_ethernet(&self) -> bool {
         matches!(self.kind, libc::ARPHRD_LOOPBACK | libc::ARPHRD_ETHER)
-    }
-}
-
-fn idle(link: &Link) -> Option<&'static str> {
-    let has = |flag: libc::c_int| link.flags & flag.cast_unsigned() != 0;
-    match (has(libc::IFF_UP), has(libc::IFF_RUNNING)) {
-        (false, _) => Some("is down: ip link set it up"),
-        (true, false) => Some("has no carrier"),
-        (true, true) => None,
     }
 }
 

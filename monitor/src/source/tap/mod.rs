@@ -311,7 +311,7 @@ impl Tap {
         };
         if let Some((_, attached)) = &mut watched.at {
             attached.claim();
-            watched.problem = interface.idle.map(|idle| format!("{} {idle}", watched.name));
+            watched.problem.clone_from(&interface.idle);
             return Ok(());
         }
         if !wanted.contains(interface) {
@@ -323,7 +323,7 @@ impl Tap {
         self.counters.insert(interface.index, zeros, 0).map_err(|error| failed("count packets", error))?;
         match attach::attach(&mut self.ebpf, interface, self.hook) {
             Ok(attached) => {
-                watched.problem = interface.idle.map(|idle| format!("{} {idle}", watched.name));
+                watched.problem.clone_from(&interface.idle);
                 watched.opened += 1;
                 watched.at = Some((interface.index, attached));
             }
@@ -451,7 +451,7 @@ impl LiveSource for Tap {
         };
         let gone = self.any.then(|| {
             let up = self.watched.iter().any(|watched| watched.at.is_some());
-            health(ANY, up, (!up).then(|| "no interface".to_owned()), self.gone, 0)
+            health(ANY, up, (!up).then(|| format!("{ANY}: no interface")), self.gone, 0)
         });
         gone.into_iter().chain(self.watched.iter().map(of)).collect()
     }

@@ -9,7 +9,7 @@ use pcap::{Active, Capture, Inactive, Precision, TimestampType};
 
 use super::{RETIRE, Settings, is_full};
 use crate::model::{Bytes, Packet, PacketBatch, Time, hull, link_supported};
-use crate::source::live::{InterfaceHealth, Timestamps, wall};
+use crate::source::live::{InterfaceHealth, Timestamps, idle, wall};
 
 /// The name of all interfaces together.
 pub(super) const ANY: &str = "any";
@@ -90,7 +90,7 @@ impl Interface {
             let packet = match opened.capture.next_packet() {
                 Ok(packet) => packet,
                 Err(pcap::Error::TimeoutExpired) => return,
-                Err(error) => return self.close(plain(&error)),
+                Err(error) => return self.close(format!("{}: {}", self.health.name, plain(&error))),
             };
             self.health.received += 1;
             let start = u32::try_from(batch.arena.len()).unwrap_or(u32::MAX);
@@ -139,11 +139,7 @@ impl Interface {
         }
         let name = self.health.name.as_str();
         let (up, running) = (flags.contains(InterfaceFlags::IFF_UP), flags.contains(InterfaceFlags::IFF_RUNNING));
-        self.health.error = match (up, running) {
-            (false, _) => Some(format!("{name} is down: ip link set {name} up")),
-            (true, false) => Some(format!("{name} has no carrier")),
-            (true, true) => None,
-        };
+        self.health.error = idle(name, up, running);
         self.health.up = self.health.error.is_none();
     }
 
