@@ -11,8 +11,10 @@ use crate::sink::stream::{self, Opened};
 use crate::source::keylogs::KeyLogs;
 use crate::source::live::{Beside, KeyProbe, LiveSource, PacketSource};
 use crate::watch::privileges::{self, Capability, Needs};
+#[cfg(feature = "ebpf")]
+use crate::watch::probing;
 use crate::watch::{
-    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot, probing,
+    Board, CaptureOptions, Control, Desk, Options, Parts, PlaintextOptions, ProbeTargets, Reload, Snapshot,
 };
 use crate::web::Bound;
 

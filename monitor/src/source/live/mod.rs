@@ -5,12 +5,16 @@ mod beside;
 pub mod pcap;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+#[cfg(any(feature = "ebpf", feature = "pcap"))]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use beside::Beside;
 
 use super::SourceError;
-use crate::model::{Interest, KernelResets, PacketBatch, Process, SecretName, Time};
+#[cfg(any(feature = "ebpf", feature = "pcap"))]
+use crate::model::Time;
+use crate::model::{Interest, KernelResets, PacketBatch, Process, SecretName};
 
 /// What takes packets from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +100,7 @@ pub trait LiveSource {
 }
 
 /// The system's time, which stamps packets.
+#[cfg(any(feature = "ebpf", feature = "pcap"))]
 pub(crate) fn wall() -> Time {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
