@@ -4,7 +4,7 @@ use super::{
     Fields, Wanted,
     arena::Arena,
     integer,
-    span::{Entry, Span},
+    span::{Entry, Span, UNKNOWN_MARK},
     table::Table,
 };
 use crate::Limits;
@@ -99,8 +99,8 @@ impl Decoder {
         self.decode_wanted(block, Wanted::ALL)
     }
 
-    /// As [`decode`](Self::decode), as far as fields are wanted. The values of pseudo-header fields (RFC 9113 section 8.3)
-    /// and of `content-length` always are.
+    /// As [`decode`](Self::decode), as far as fields are wanted. Pseudo-header fields (RFC 9113 section 8.3) and `content-length` always
+    /// are; the others are left out.
     ///
     /// A value that is passed over is not looked into, so that a wrong Huffman code in it, which is an error of decoding for its receiver
     /// (RFC 7541 section 5.2), goes unnoticed here: to find it would cost as much as to decode it. Nothing follows for later fields, as
@@ -112,7 +112,7 @@ impl Decoder {
             self.forget();
             return Err(error);
         }
-        Ok(Fields::new(&self.kept.entries, self.arena.bytes(), wanted, self.kept.complete))
+        Ok(Fields::new(&self.kept.entries, self.arena.bytes(), self.kept.complete))
     }
 
     /// Bytes that the decoder holds, with itself.
@@ -136,18 +136,28 @@ impl Decoder {
             input = rest;
             if first & 0x80 != 0 {
                 let index = integer::decode(first, 7, &mut input)?;
-                kept.push(table.entry(index)?);
+                let entry = table.entry(index)?;
+                if wanted.keeps(entry.mark) {
+                    kept.push(entry);
+                }
             } else if first & 0x40 != 0 {
-                let entry = literal(table, arena, first, 6, &mut input, wanted)?;
+                let (name, mark) = name(table, arena, first, 6, &mut input, wanted)?;
+                let entry = Entry { name, value: string(arena, &mut input)?, mark };
                 table.insert(entry, arena.end());
-                kept.push(&entry);
+                if wanted.keeps(entry.mark) {
+                    kept.push(&entry);
+                }
             } else if first & 0x20 != 0 {
                 // Not at the block's beginning.
                 return Err(HpackError::TableSize);
             } else {
                 let end = arena.end();
-                let entry = literal(table, arena, first, 4, &mut input, wanted)?;
-                if !kept.push(&entry) {
+                let (name, mark) = name(table, arena, first, 4, &mut input, wanted)?;
+                // It goes into no table.
+                if !wanted.keeps(mark) {
+                    take(&mut input)?;
+                    arena.truncate(end);
+                } else if !kept.push(&Entry { name, value: string(arena, &mut input)?, mark }) {
                     arena.truncate(end);
                 }
             }
@@ -166,33 +176,23 @@ impl Decoder {
     }
 }
 
-/// A literal field (RFC 7541 section 6.2), whose first byte holds the name's index in its low `prefix` bits.
+/// The name of a literal field (RFC 7541 section 6.2), whose first byte holds the name's index in its low `prefix` bits, and its mark.
 #[inline]
-fn literal(
+fn name(
     table: &Table,
     arena: &mut Arena,
     first: u8,
     prefix: u32,
     input: &mut &[u8],
     wanted: Wanted,
-) -> Result<Entry, HpackError> {
-    let (name, mark) = match integer::decode(first, prefix, input)? {
+) -> Result<(Span, u8), HpackError> {
+    match integer::decode(first, prefix, input)? {
         0 => {
             let name = string(arena, input)?;
-            (name, name.resolve(arena.bytes()).map_or(0, |name| wanted.mark(name)))
+            Ok((name, name.resolve(arena.bytes()).map_or(UNKNOWN_MARK, |name| wanted.mark(name))))
         }
-        index => {
-            let entry = table.entry(index)?;
-            (entry.name, entry.mark)
-        }
-    };
-    let pseudo = || name.resolve(arena.bytes()).is_none_or(|name| name.first() == Some(&b':'));
-    if prefix == 4 && !wanted.has(mark) && !pseudo() {
-        // It goes into no table.
-        take(input)?;
-        return Ok(Entry { name, value: Span::UNWANTED, mark });
+        index => table.entry(index).map(|entry| (entry.name, entry.mark)),
     }
-    Ok(Entry { name, value: string(arena, input)?, mark })
 }
 
 /// A string literal (RFC 7541 section 5.2), into the arena.

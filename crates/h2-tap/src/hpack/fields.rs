@@ -1,11 +1,11 @@
 use super::{
     arena::Arena,
-    span::{Entry, Span},
+    span::{Entry, Span, UNKNOWN_MARK},
     static_table,
 };
 
 /// One header field. A part that is not known (its dynamic table entry was added before we joined) is `None`: a wrong header is
-/// worse than none. So is a value that nobody [wants](Wanted).
+/// worse than none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Name, as sent (HTTP/2 requires lower case).
@@ -14,35 +14,40 @@ pub struct Field<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// Whose values are wanted. A value that is not, and that goes into no table, need not be decoded.
+/// Which fields are wanted. One that is not, and that goes into no table, need not be decoded.
 #[derive(Clone, Copy)]
 pub struct Wanted {
     /// Names of the static table (RFC 7541 appendix A) that are sent by index: a bit for the first index of each.
     pub indexed: u64,
-    /// The mark of a name that is sent as a literal, in [`Fields::marked`]; 0: its value is not wanted. It is asked once for a name that
-    /// repeated fields share.
+    /// The mark of a name that is sent as a literal, in [`Fields::marked`]: above 63, or that of the static table; 0: it is not wanted.
+    /// It is asked once for a name that repeated fields share.
     pub literal: fn(&[u8]) -> u8,
 }
 
-/// What the ledger wants, whoever listens: how long a response's body is.
-const ALWAYS: u64 = 1 << static_table::CONTENT_LENGTH;
+/// What the ledger wants, whoever listens: the status, whether there are pseudo-header fields, and how long a response's body is.
+const ALWAYS: u64 = 1 << static_table::CONTENT_LENGTH | static_table::PSEUDO;
+
+/// The mark of a pseudo-header field that is neither of the static table nor wanted.
+const OTHER_PSEUDO: u8 = static_table::LAST + 1;
+const _: () = assert!(OTHER_PSEUDO < UNKNOWN_MARK);
 
 impl Wanted {
     /// Every value; names that are literals have the highest mark.
     pub const ALL: Self = Self { indexed: u64::MAX, literal: |_| u8::MAX };
 
-    /// There is a mark, and it is wanted.
+    /// A field with this mark is kept: it is wanted, or nobody knows what it is.
     #[inline]
-    pub(super) const fn has(self, mark: u8) -> bool {
-        mark > static_table::LAST || (mark > 0 && (self.indexed | ALWAYS) >> mark & 1 == 1)
+    pub(super) const fn keeps(self, mark: u8) -> bool {
+        mark > static_table::LAST || ((self.indexed & !1) | ALWAYS) >> mark & 1 == 1
     }
 
     /// The mark of a name that is sent as a literal.
     #[inline]
     pub(super) fn mark(&self, name: &[u8]) -> u8 {
-        match name {
-            b"content-length" => static_table::CONTENT_LENGTH,
-            _ => (self.literal)(name),
+        match (name, (self.literal)(name)) {
+            (b"content-length", _) => static_table::CONTENT_LENGTH,
+            ([b':', ..], 0) => OTHER_PSEUDO,
+            (_, mark) => mark,
         }
     }
 }
@@ -53,18 +58,17 @@ impl std::fmt::Debug for Wanted {
     }
 }
 
-/// The decoded fields of one header block, in order.
+/// The decoded fields of one header block, in order: those that were [`Wanted`], and those whose name is not known.
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
     entries: &'a [Entry],
     arena: &'a [u8],
-    wanted: Wanted,
     complete: bool,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) const fn new(entries: &'a [Entry], arena: &'a [u8], wanted: Wanted, complete: bool) -> Self {
-        Self { entries, arena, wanted, complete }
+    pub(super) const fn new(entries: &'a [Entry], arena: &'a [u8], complete: bool) -> Self {
+        Self { entries, arena, complete }
     }
 
     /// The fields. Where a cap cut the block they are its first ones.
@@ -75,11 +79,11 @@ impl<'a> Fields<'a> {
             .map(move |entry| Field { name: entry.name.resolve(arena), value: entry.value.resolve(arena) })
     }
 
-    /// The [`Wanted`] fields: the marks of their names, and their values. A name of the static table (RFC 7541 appendix A) that was sent
-    /// by its index is marked with the first index that it has there, any other with what [`Wanted::literal`] said of it.
+    /// The marks of their names, where there are any, and their values. A name of the static table (RFC 7541 appendix A) that was sent by
+    /// its index is marked with the first index that it has there, any other with what [`Wanted::literal`] said of it.
     pub fn marked(&self) -> impl Iterator<Item = (u8, Option<&'a [u8]>)> + use<'a> {
-        let (arena, wanted) = (self.arena, self.wanted);
-        let marked = self.entries.iter().filter(move |entry| wanted.has(entry.mark));
+        let arena = self.arena;
+        let marked = self.entries.iter().filter(|entry| !matches!(entry.mark, 0 | OTHER_PSEUDO..=UNKNOWN_MARK));
         marked.map(move |entry| (entry.mark, entry.value.resolve(arena)))
     }
 
@@ -133,7 +137,7 @@ impl FieldsBuf {
     pub fn push(&mut self, field: Field<'_>) {
         let mut span =
             |bytes: Option<&[u8]>| bytes.and_then(|bytes| self.arena.push(bytes).ok()).unwrap_or(Span::UNKNOWN);
-        let mark = field.name.map_or(0, static_table::mark);
+        let mark = field.name.map_or(UNKNOWN_MARK, static_table::mark);
         let entry = Entry { name: span(field.name), value: span(field.value), mark };
         self.incomplete |= entry.is_unknown();
         self.entries.push(entry);
@@ -142,6 +146,6 @@ impl FieldsBuf {
     /// The fields.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        Fields::new(&self.entries, self.arena.bytes(), Wanted::ALL, !self.incomplete)
+        Fields::new(&self.entries, self.arena.bytes(), !self.incomplete)
     }
 }

@@ -10,8 +10,6 @@ pub(super) struct Span {
 impl Span {
     /// A part that is not known.
     pub(super) const UNKNOWN: Self = Self { start: u32::MAX, len: 0 };
-    /// A part that nobody wants, and that was not decoded.
-    pub(super) const UNWANTED: Self = Self { start: u32::MAX - 1, len: 0 };
     /// Starts from here on are offsets into the static table's bytes; the arena ends before.
     pub(super) const STATIC: u32 = u32::MAX - 0xffff;
 
@@ -41,7 +39,7 @@ impl Span {
             Some(offset) => (static_table::BYTES.as_slice(), offset as usize),
             None => (arena, self.start as usize),
         };
-        // One that is unknown or not wanted starts beyond the static table's bytes.
+        // One that is unknown starts beyond the static table's bytes.
         bytes.get(start..)?.get(..self.len())
     }
 }
@@ -55,9 +53,12 @@ pub(super) struct Entry {
     pub(super) mark: u8,
 }
 
+/// The mark of names that are not known.
+pub(super) const UNKNOWN_MARK: u8 = 63;
+
 impl Entry {
     /// A field of which only the place in the table is known.
-    pub(super) const UNKNOWN: Self = Self { name: Span::UNKNOWN, value: Span::UNKNOWN, mark: 0 };
+    pub(super) const UNKNOWN: Self = Self { name: Span::UNKNOWN, value: Span::UNKNOWN, mark: UNKNOWN_MARK };
 
     pub(super) const fn is_unknown(self) -> bool {
         self.name.is_unknown() || self.value.is_unknown()

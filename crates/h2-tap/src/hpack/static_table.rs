@@ -65,10 +65,12 @@ const FIELDS: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// The highest index, and the highest mark that a name of this table has.
 /// The mark of `content-length`.
-pub(crate) const CONTENT_LENGTH: u8 = 28;
+pub(super) const CONTENT_LENGTH: u8 = 28;
+/// Bits of the marks of pseudo-header fields (RFC 9113 section 8.3).
+pub(super) const PSEUDO: u64 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8;
 
+/// The highest index, and the highest mark that a name of this table has.
 pub(super) const LAST: u8 = FIELDS.len() as u8;
 
 /// Bytes of all names and values.
@@ -135,7 +137,7 @@ pub(super) fn mark(name: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{CONTENT_LENGTH, ENTRIES, FIELDS, mark};
+    use super::{CONTENT_LENGTH, ENTRIES, FIELDS, PSEUDO, mark};
 
     #[test]
     fn a_mark_is_the_first_index_of_its_name() {
@@ -143,6 +145,7 @@ mod tests {
             let first = FIELDS.iter().position(|(other, _)| *other == name).unwrap();
             assert_eq!(usize::from(entry.mark), first + 1);
             assert_eq!(mark(name.as_bytes()), entry.mark);
+            assert_eq!(PSEUDO >> entry.mark & 1 == 1, name.starts_with(':'));
         }
         assert_eq!(mark(b"x"), 0);
         assert_eq!(mark(b"content-length"), CONTENT_LENGTH);
