@@ -1,7 +1,7 @@
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::mapped::{Mapping, Released};
+use super::mapped::{LINE, Mapping, Released};
 
 /// Bytes read from a stream at a time.
 const READ: usize = 128 << 10;
@@ -9,8 +9,10 @@ const READ: usize = 128 << 10;
 /// A stream's buffer that grew beyond this for one block is given back behind it.
 const KEEP: usize = 1 << 20;
 
-/// How many packets ahead memory of a mapped file is asked for.
-const AHEAD: usize = 4;
+/// How far ahead memory of a mapped file is asked for, bytes. Where the next header is, the header before it says: one after the other
+/// each would be waited for. To ask for every line between them takes less time than to guess where the next ones are, and what reads the
+/// payload later finds it at hand. Of a packet that is longer than this only the beginning is asked for.
+const AHEAD: usize = 2_048;
 
 /// The plain bytes of one input, in order.
 pub(super) enum Feed<'m> {
@@ -22,9 +24,8 @@ pub(super) struct MappedFeed<'m> {
     mapping: &'m Mapping,
     bytes: &'m [u8],
     at: usize,
-    /// Where the last packets began, and which of these is the oldest.
-    lately: [usize; AHEAD],
-    turn: usize,
+    /// Memory was asked for until here.
+    asked: usize,
     released: Released,
 }
 
@@ -40,14 +41,7 @@ pub(super) struct StreamFeed<'m> {
 
 impl<'m> Feed<'m> {
     pub(super) fn mapped(mapping: &'m Mapping) -> Self {
-        Self::Mapped(MappedFeed {
-            mapping,
-            bytes: mapping.bytes(),
-            at: 0,
-            lately: [0; AHEAD],
-            turn: 0,
-            released: Released::default(),
-        })
+        Self::Mapped(MappedFeed { mapping, bytes: mapping.bytes(), at: 0, asked: 0, released: Released::default() })
     }
 
     pub(super) fn stream(reader: Box<dyn Read + Send + 'm>) -> Self {
@@ -140,13 +134,12 @@ impl MappedFeed<'_> {
         self.ask();
     }
 
-    /// Asks for memory ahead. Where the next header is, the header before it says: one after the other each would be waited for. The
-    /// next few packets are likely to be about as long as the last few.
     #[inline]
     fn ask(&mut self) {
-        let before = self.lately.get_mut(self.turn).map_or(self.at, |place| std::mem::replace(place, self.at));
-        self.turn = (self.turn + 1) % AHEAD;
-        self.mapping.ask(self.at + (self.at - before));
+        let from = self.asked.max(self.at - self.at % LINE);
+        let until = self.at.saturating_add(AHEAD);
+        self.mapping.ask(from, until);
+        self.asked = until - until % LINE;
     }
 }
 

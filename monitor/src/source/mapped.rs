@@ -8,12 +8,15 @@ use std::sync::Once;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 /// Pages are given back in ranges of at least this many bytes, when few files are mapped.
-pub(super) const WINDOW: usize = 2 << 20;
+pub(super) const WINDOW: usize = 4 << 20;
 
 /// How far back each range that is given back begins at least. A page that is read again later brings its whole folio back, up to 2 MiB
 /// of the file, so that a few late looks would otherwise keep most of it resident. To look for such pages takes time, page by page: what
 /// lies further back is left to the sweeps.
 const BEHIND: usize = 32 << 20;
+
+/// Bytes of a line of the processor's memory.
+pub(super) const LINE: usize = 64;
 
 /// Ranges given back between two sweeps over everything before.
 const SWEEP: u32 = 16;
@@ -63,16 +66,13 @@ impl Released {
 }
 
 impl Mapping {
-    /// Asks the processor for the headers of a packet that is expected at `at`, and does not wait for them. A load would be waited for by
-    /// what comes a few hundred instructions behind it; nothing is asked of pages that are not mapped yet.
+    /// Asks the processor for the bytes from `from` until `until`, and does not wait for them. A load would be waited for by what comes a
+    /// few hundred instructions behind it; nothing is asked of pages that are not mapped yet.
     #[inline]
-    pub(super) fn ask(&self, at: usize) {
-        /// Bytes of a line of the processor's memory; the headers of a packet take two.
-        const LINE: usize = 64;
-        if let Some(headers) = self.map.get(at..at.saturating_add(2 * LINE)) {
-            for line in [0, LINE] {
-                prefetch(headers.as_ptr().wrapping_add(line));
-            }
+    pub(super) fn ask(&self, from: usize, until: usize) {
+        let bytes = self.map.get(from..until.min(self.map.len())).unwrap_or_default();
+        for line in (0..bytes.len()).step_by(LINE) {
+            prefetch(bytes.as_ptr().wrapping_add(line));
         }
     }
 
