@@ -237,6 +237,12 @@ impl<'m> TlsLayer<'m> {
         self.tap.is_blind() && (unknown() || self.tap.lacks_secret(keys))
     }
 
+    /// Something is held back.
+    #[inline]
+    pub(crate) fn is_blind(&self) -> bool {
+        self.tap.is_blind()
+    }
+
     /// The names under which a key is waited for: the random, and the transcript; given once until keys were tried.
     pub(crate) fn wants_key(&mut self) -> impl Iterator<Item = [u8; 32]> + use<'m> {
         let wants = !self.registered && self.tap.waits_for_key();

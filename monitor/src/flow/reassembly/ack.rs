@@ -47,8 +47,15 @@ impl<'m> Reassembly<'m> {
     }
 
     /// Bytes that were acknowledged and still have not come are lost. Costs nothing when there are none.
+    #[inline]
     pub(crate) fn overdue(&mut self, now: Time, to: &mut impl Ordered<'m>) {
-        let Some(since) = self.overdue else { return };
+        if let Some(since) = self.overdue {
+            self.overdue_since(since, now, to);
+        }
+    }
+
+    #[cold]
+    fn overdue_since(&mut self, since: Time, now: Time, to: &mut impl Ordered<'m>) {
         if self.acked_data() <= self.next {
             self.overdue = None;
         } else if now.since(since) >= SKEW {

@@ -9,9 +9,17 @@ use crate::model::{CloseHow, ConnectionId, Side, Time};
 
 impl Shard<'_> {
     /// Forgets flows that were idle for too long, a bounded number of them: no more come than packets did.
+    #[inline]
     pub(super) fn expire(&mut self, now: Time, out: &mut Events) {
-        const AT_ONCE: usize = 64;
         self.now = self.now.max(now);
+        if self.now >= self.due {
+            self.expire_due(out);
+        }
+    }
+
+    #[inline(never)]
+    fn expire_due(&mut self, out: &mut Events) {
+        const AT_ONCE: usize = 64;
         for _ in 0..AT_ONCE {
             let Some((at, _)) = self.idle(List::Light, self.limits.half_open_idle) else { break };
             self.forget_light(at);
@@ -33,12 +41,31 @@ impl Shard<'_> {
             self.close(at, since, CloseHow::Idle, false, out);
             self.table.remove(at);
         }
+        self.due = self.next_due();
+    }
+
+    /// Nothing is due before: neither what is there, nor what may come until then.
+    fn next_due(&self) -> Time {
+        let limits = &self.limits;
+        let spans = [limits.half_open_idle, limits.key_wait, limits.blind_wait, limits.flow_idle];
+        let due = [
+            self.oldest(List::Light, limits.half_open_idle).map(|(_, end)| end),
+            self.overdue.front().map(|&(until, ..)| until),
+            self.clocked.front().map(|&(due, ..)| due),
+            self.oldest(List::Heavy, limits.flow_idle).map(|(_, end)| end),
+            spans.into_iter().min().map(|least| self.now.plus(least)),
+        ];
+        due.into_iter().flatten().min().unwrap_or_default()
     }
 
     fn idle(&self, list: List, span: Duration) -> Option<(u32, Time)> {
+        self.oldest(list, span).filter(|&(_, end)| end <= self.now)
+    }
+
+    /// The flow of a list that was longest without a packet, and when it has been so for `span`.
+    fn oldest(&self, list: List, span: Duration) -> Option<(u32, Time)> {
         let at = self.table.oldest(list)?;
-        let end = self.table.get(at)?.last.plus(span);
-        (end <= self.now).then_some((at, end))
+        Some((at, self.table.get(at)?.last.plus(span)))
     }
 
     pub(super) fn forget_light(&mut self, at: u32) {

@@ -28,6 +28,8 @@ pub struct Shard<'m> {
     keys: Arc<KeyStore>,
     table: Table<'m>,
     now: Time,
+    /// No flow is forgotten before.
+    due: Time,
     /// Flows by the client random under which they wait for a key.
     wanted: HashMap<[u8; 32], Vec<(u32, ConnectionId)>, FixedState>,
     /// Flows whose samples were handed out.
@@ -130,6 +132,7 @@ impl<'m> Shard<'m> {
             keys: Arc::new(KeyStore::new(1)),
             table: Table::new(),
             now: Time(0),
+            due: Time(0),
             wanted: HashMap::default(),
             sampled: HashMap::default(),
             blind: Vec::new(),
@@ -204,7 +207,8 @@ impl<'m> Shard<'m> {
     pub fn segment(&mut self, segment: &Segment<'m>, arena: &[u8], out: &mut Events) {
         out.at(segment.ordinal);
         self.expire(segment.time, out);
-        let at = match self.table.find(segment.hash, Name::Tcp(segment.key)) {
+        let named = |name: &Name| matches!(name, Name::Tcp(key) if *key == segment.key);
+        let at = match self.table.find(segment.hash, named) {
             Some(at) if !self.reused(at, segment) => at,
             Some(at) => {
                 self.close(at, segment.time, CloseHow::Reused, true, out);
@@ -413,7 +417,7 @@ impl<'m> Shard<'m> {
         let mut env = Env { out, limits: &self.limits, keys: &self.keys, beside: &mut self.beside };
         run(connection, &mut env);
         let (waits, holds) = (connection.waiting(), connection.upper().held());
-        if let Some(tls) = connection.upper().tls() {
+        if let Some(tls) = connection.upper().tls().filter(|tls| tls.is_blind()) {
             for name in tls.wants_key() {
                 let flows = self.wanted.entry(name).or_default();
                 if flows.len() < NAMESAKES {

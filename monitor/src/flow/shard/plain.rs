@@ -13,7 +13,7 @@ impl Shard<'_> {
         out.at(item.ordinal);
         self.expire(time, out);
         let name = Name::Plain(item.plaintext.connection);
-        let at = match self.table.find(item.hash, name) {
+        let at = match self.table.find(item.hash, |other| *other == name) {
             Some(at) => at,
             None if matches!(what, PlainWhat::Closed(_)) => return,
             None => {
