@@ -131,6 +131,7 @@ impl Detector {
     }
 
     /// Takes the next event, in the order that [`Event`] describes. What it says of a connection that was not opened is passed over.
+    #[inline]
     pub fn event(&mut self, event: Event, out: &mut Vec<Finding>) {
         let Event { time: at, connection: id, kind } = event;
         self.advance(at, out);
@@ -160,6 +161,7 @@ impl Detector {
     }
 
     /// The capture's clock: decides the cases whose window is over, and tells what was dark for long enough.
+    #[inline]
     pub fn advance(&mut self, now: Time, out: &mut Vec<Finding>) {
         self.core.advance(now, out);
         while let Some((due, id)) = self.core.grace.over(self.core.now) {

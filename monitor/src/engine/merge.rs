@@ -28,12 +28,12 @@ pub(super) fn before(
 /// Hands over the events of all shards in the order of the packets that gave rise to them. Each list is in that order already, and
 /// a packet belongs to one shard, so the order does not depend on how shards are spread over threads.
 pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>, mut take: impl FnMut(Event)) {
-    let mut lists: Vec<_> = lists.into_iter().map(|list| list.into_iter().peekable()).collect();
+    let mut lists: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
     loop {
         let mut first: Option<(u64, usize)> = None;
         let mut limit = u64::MAX;
-        for (index, list) in lists.iter_mut().enumerate() {
-            let Some(&(ordinal, _)) = list.peek() else { continue };
+        for (index, list) in lists.iter().enumerate() {
+            let Some(&(ordinal, _)) = list.as_slice().first() else { continue };
             match first {
                 Some((least, _)) if least <= ordinal => limit = limit.min(ordinal),
                 Some((least, _)) => {
@@ -45,7 +45,9 @@ pub(super) fn in_order(lists: Vec<Vec<(u64, Event)>>, mut take: impl FnMut(Event
         }
         let Some(list) = first.and_then(|(_, index)| lists.get_mut(index)) else { return };
         let least = first.map_or(0, |(ordinal, _)| ordinal);
-        while let Some((_, event)) = list.next_if(|&(ordinal, _)| ordinal < limit || ordinal == least) {
+        while list.as_slice().first().is_some_and(|&(ordinal, _)| ordinal < limit || ordinal == least)
+            && let Some((_, event)) = list.next()
+        {
             take(event);
         }
     }

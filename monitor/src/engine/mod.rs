@@ -33,7 +33,7 @@ use waiting::Waiting;
 use workers::{Job, Output, Unlock, Workers};
 
 /// Batches in flight between the reader and the output; fewer than a source keeps readable.
-pub const LAG: usize = 2;
+pub const LAG: usize = 3;
 
 /// Trials of the joined-late search at each batch; what is left of the budget is spent when the input has ended.
 const TRIALS_A_BATCH: u64 = 1 << 22;

@@ -112,20 +112,25 @@ impl Once {
     }
 
     /// Takes an event, and gives what is to be told.
-    pub(super) fn event(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
+    #[inline]
+    pub(super) fn event(&mut self, event: Event, tell: &mut impl FnMut(Event)) {
+        if self.watches {
+            return self.watched(event, tell);
+        }
+        match event.kind {
+            Kind::Named(_) | Kind::Ending(_) => return,
+            Kind::Opened { plaintext: true, .. } => self.count(PlaintextUse::Own),
+            _ => {}
+        }
+        tell(event);
+    }
+
+    /// Takes an event where both kinds come.
+    fn watched(&mut self, event: Event, tell: &mut dyn FnMut(Event)) {
         let opened = match &event.kind {
             Kind::Opened { ends, plaintext, .. } => Some((both(ends), *plaintext)),
             _ => None,
         };
-        if !self.watches {
-            if opened.is_some_and(|(_, plaintext)| plaintext) {
-                self.count(PlaintextUse::Own);
-            }
-            if !matches!(event.kind, Kind::Named(_) | Kind::Ending(_)) {
-                tell(event);
-            }
-            return;
-        }
         match opened {
             Some((ends, true)) => {
                 self.plaintext.insert(event.connection, Plain::Waiting(Vec::new(), [ends, None]));

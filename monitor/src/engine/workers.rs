@@ -3,6 +3,7 @@
 //! jobs in their order, and what it gives depends on them alone, so that it does not matter which thread does them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
@@ -72,6 +73,9 @@ pub(super) struct ShardOutput {
     pub(super) behind: Option<u64>,
 }
 
+/// The number of the caller's thread.
+const CALLER: usize = 0;
+
 /// A shard and the batches that it has not read to their end.
 struct Bench<'m> {
     index: usize,
@@ -82,6 +86,8 @@ struct Bench<'m> {
     enough: usize,
     /// Events of the last job: about as many come in the next.
     usual: usize,
+    /// The thread that did the last job, whose caches hold most of it.
+    home: usize,
 }
 
 impl<'m> Bench<'m> {
@@ -184,17 +190,23 @@ struct Queue<'m> {
     sent: VecDeque<Sent<'m>>,
     /// The number of the first in `sent`.
     first: u64,
+    /// Threads that sleep until there is more to do, and whether the caller's does until a job was done: to wake nobody costs time, too.
+    asleep: usize,
+    caller_asleep: bool,
     /// No more jobs come, or a thread has panicked.
     closed: bool,
 }
 
 impl<'m> Queue<'m> {
-    /// The first thing that can be done now.
-    fn next(&mut self) -> Option<(Unit<'m>, Box<Bench<'m>>)> {
+    /// The first thing that can be done now, if possible of a shard that this thread was at before.
+    fn next(&mut self, thread: usize) -> Option<(Unit<'m>, Box<Bench<'m>>)> {
         let Self { idle, units, .. } = self;
-        let at = units.iter().position(|unit| idle.get(unit.shard).is_some_and(Option::is_some))?;
+        let bench = |unit: &Unit<'m>| idle.get(unit.shard).and_then(Option::as_ref);
+        let own = units.iter().position(|unit| bench(unit).is_some_and(|bench| bench.home == thread));
+        let at = own.or_else(|| units.iter().position(|unit| bench(unit).is_some()))?;
         let unit = units.remove(at)?;
-        let bench = idle.get_mut(unit.shard)?.take()?;
+        let mut bench = idle.get_mut(unit.shard)?.take()?;
+        bench.home = thread;
         Some((unit, bench))
     }
 
@@ -223,23 +235,24 @@ impl<'m> Queue<'m> {
         self.decoder = Some(decoder);
     }
 
-    /// A thing was done; whether it was the last of its job.
-    fn done(&mut self, number: u64, bench: Box<Bench<'m>>, output: ShardOutput, counts: &FlowCounts) -> bool {
+    /// A thing was done.
+    fn done(&mut self, number: u64, bench: Box<Bench<'m>>, output: ShardOutput, counts: &FlowCounts) {
         if let Some(place) = self.idle.get_mut(bench.index) {
             *place = Some(bench);
         }
-        self.sent(number).is_some_and(|sent| {
+        if let Some(sent) = self.sent(number) {
             sent.shards.push(output);
             sent.counts.add(counts);
             sent.left -= 1;
-            sent.left == 0
-        })
+        }
     }
 }
 
 /// What the threads share.
 struct Pool<'m> {
     queue: Mutex<Queue<'m>>,
+    /// Grows with every change of the queue that somebody may wait for.
+    changes: AtomicU64,
     /// There is more to do.
     more: Condvar,
     /// A job was done.
@@ -251,16 +264,59 @@ impl<'m> Pool<'m> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The queue has changed: wakes who sleeps.
+    fn changed(&self, queue: &Queue<'m>) {
+        self.changes.fetch_add(1, Ordering::Release);
+        if queue.asleep > 0 {
+            self.more.notify_all();
+        }
+        if queue.caller_asleep {
+            self.done.notify_all();
+        }
+    }
+
+    /// Waits for a change. While jobs are on their way the next is close: to sleep and be woken would take longer.
+    fn wait<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>, caller: bool) -> MutexGuard<'p, Queue<'m>> {
+        /// Looks at the changes before a thread sleeps: some ten microseconds.
+        const LOOKS: u32 = 500;
+        let seen = self.changes.load(Ordering::Acquire);
+        let changed = || self.changes.load(Ordering::Acquire) != seen;
+        if !queue.sent.is_empty() {
+            drop(queue);
+            for _ in 0..LOOKS {
+                if changed() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            queue = self.lock();
+        }
+        if changed() || queue.closed {
+            return queue;
+        }
+        if caller {
+            queue.caller_asleep = true;
+            queue = self.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.caller_asleep = false;
+        } else {
+            queue.asleep += 1;
+            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.asleep -= 1;
+        }
+        queue
+    }
+
     /// Does one thing, and gives the queue as it is then; `None`: there is nothing that could be done now.
-    fn step<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>) -> (MutexGuard<'p, Queue<'m>>, bool) {
-        let Some((Unit { number, job, unlocks, .. }, mut bench)) = queue.next() else { return self.decode(queue) };
+    fn step<'p>(&'p self, thread: usize, mut queue: MutexGuard<'p, Queue<'m>>) -> (MutexGuard<'p, Queue<'m>>, bool) {
+        let Some((Unit { number, job, unlocks, .. }, mut bench)) = queue.next(thread) else {
+            return self.decode(queue);
+        };
         drop(queue);
         let (output, counts) = bench.work(&job, unlocks);
         drop(job);
         let mut queue = self.lock();
-        if queue.done(number, bench, output, &counts) {
-            self.done.notify_all();
-        }
+        queue.done(number, bench, output, &counts);
+        self.changed(&queue);
         (queue, true)
     }
 
@@ -276,31 +332,29 @@ impl<'m> Pool<'m> {
         }
         let mut queue = self.lock();
         queue.decoded(raw, decoder);
-        // There is more to do for those that found nothing.
-        self.more.notify_all();
-        self.done.notify_all();
+        self.changed(&queue);
         (queue, true)
     }
 
     /// Works until no more jobs come.
-    fn serve(&self) {
+    fn serve(&self, thread: usize) {
         let mut queue = self.lock();
         loop {
             let did;
-            (queue, did) = self.step(queue);
+            (queue, did) = self.step(thread, queue);
             if !did {
                 if queue.closed {
                     return;
                 }
-                queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = self.wait(queue, false);
             }
         }
     }
 
     fn close(&self) {
-        self.lock().closed = true;
-        self.more.notify_all();
-        self.done.notify_all();
+        let mut queue = self.lock();
+        queue.closed = true;
+        self.changed(&queue);
     }
 }
 
@@ -318,7 +372,8 @@ pub(super) struct Workers<'m> {
     counts: FlowCounts,
     packets: PacketCounts,
     pool: Closing<'m>,
-    alone: bool,
+    /// Threads besides the caller's.
+    others: usize,
     in_flight: usize,
     next: u64,
 }
@@ -335,6 +390,7 @@ impl<'m> Workers<'m> {
             backlog: VecDeque::new(),
             enough: limits.events,
             usual: 0,
+            home: CALLER,
         };
         let idle = (0..Limits::SHARDS).map(|index| Some(Box::new(bench(index)))).collect();
         let queue = Queue {
@@ -344,19 +400,23 @@ impl<'m> Workers<'m> {
             units: VecDeque::new(),
             sent: VecDeque::new(),
             first: 0,
+            asleep: 0,
+            caller_asleep: false,
             closed: false,
         };
-        let pool = Arc::new(Pool { queue: Mutex::new(queue), more: Condvar::new(), done: Condvar::new() });
+        let pool =
+            Pool { queue: Mutex::new(queue), changes: AtomicU64::new(0), more: Condvar::new(), done: Condvar::new() };
+        let pool = Arc::new(pool);
         let others = threads.clamp(1, Limits::SHARDS) - 1;
-        for _ in 0..others {
+        for thread in CALLER + 1..=others {
             let pool = Closing(Arc::clone(&pool));
-            scope.spawn(move || pool.0.serve());
+            scope.spawn(move || pool.0.serve(thread));
         }
         Self {
             counts: FlowCounts::default(),
             packets: PacketCounts::default(),
             pool: Closing(pool),
-            alone: others == 0,
+            others,
             in_flight: 0,
             next: 0,
         }
@@ -377,15 +437,17 @@ impl<'m> Workers<'m> {
             shards: Vec::with_capacity(Limits::SHARDS),
             counts: FlowCounts::default(),
         });
-        if self.alone {
+        if self.others == 0 {
             // While the batch is in the processor's caches.
             let mut did = true;
             while did {
-                (queue, did) = pool.step(queue);
+                (queue, did) = pool.step(CALLER, queue);
             }
+        } else if queue.units.len() >= self.others {
+            // The others have enough to do, and the packets were read by this thread: their headers are in its caches.
+            let _ = pool.decode(queue);
         } else {
-            drop(queue);
-            pool.more.notify_all();
+            pool.changed(&queue);
         }
     }
 
@@ -400,22 +462,17 @@ impl<'m> Workers<'m> {
         let mut queue = pool.lock();
         while queue.sent.front()?.left > 0 {
             let did;
-            (queue, did) = pool.step(queue);
+            (queue, did) = pool.step(CALLER, queue);
             if !did && queue.sent.front()?.left > 0 {
                 if queue.closed {
                     break; // A thread has panicked: what there is keeps the caller going until the scope passes that on.
                 }
-                queue = pool.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = pool.wait(queue, true);
             }
         }
         let Sent { job, packets, mut shards, counts, .. } = queue.sent.pop_front()?;
         queue.first += 1;
-        // A shard that this thread was at may have more to do.
-        let more = !queue.units.is_empty() || !queue.raw.is_empty();
         drop(queue);
-        if more {
-            pool.more.notify_one();
-        }
         self.in_flight -= 1;
         (self.counts, self.packets) = (counts, packets);
         shards.sort_unstable_by_key(|shard: &ShardOutput| shard.index);

@@ -148,7 +148,8 @@ impl Decoder {
         None
     }
 
-    #[inline]
+    /// Inlined, so that what was just read of the headers is not written to memory to be read again.
+    #[inline(always)]
     fn segment<'m>(&mut self, packet: &Packet<'m>, tcp: &Tcp, payload: Bytes<'m>, out: &mut SegmentBatch<'m>) {
         self.counts.tcp += 1;
         if packet.shortened {

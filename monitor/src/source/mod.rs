@@ -44,15 +44,16 @@ pub use opened::{OpenedInputs, Progress};
 
 use crate::model::PacketBatch;
 
-/// Packets in a batch, at most.
-pub const BATCH_PACKETS: usize = 1_024;
+/// Packets in a batch, at most: so few that what small requests give rise to is still in the processor's caches when the next stage reads
+/// it, so many that handing them on costs little.
+pub const BATCH_PACKETS: usize = 256;
 
 /// A batch ends with the packet that brings its captured bytes to this number.
 pub const BATCH_BYTES: usize = 1 << 20;
 
 /// Batches that may be in use at a time: the pages of a mapped file that a batch covered are given back when this many further batches
 /// have been filled. Reading a slice of an older batch is still right, it only costs reading the page again.
-pub const BATCHES_IN_FLIGHT: usize = 3;
+pub const BATCHES_IN_FLIGHT: usize = 5;
 
 /// Yields packets in time order. `'m`: what the packets' bytes may be borrowed from beyond the batch.
 pub trait Source<'m> {
