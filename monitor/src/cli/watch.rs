@@ -1,5 +1,6 @@
 //! `h2watch watch`: opens what a live run needs, runs it, and sums up.
 
+use nix::sys::prctl;
 use nix::unistd::User;
 
 use super::{Exit, auto, complain};
@@ -36,6 +37,8 @@ impl Reload for Reloader {
 
 /// Runs until it is stopped. A run that was stopped is a success, whatever it found: the summary says what that was.
 pub(super) fn run(options: &mut Options, reloader: &mut Reloader) -> Exit {
+    // The allocator asks for huge pages, which a process that runs for months cannot give back in part. Without the call all works, too.
+    let _ = prctl::set_thp_disable(true);
     let user = match options.user.as_deref().map(privileges::find_user).transpose() {
         Ok(user) => user,
         Err(message) => {
