@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: h2watch beside tshark on the same files, in turn.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use h2watch_tests::traffic::{Corpus, large, small};
+use rustix::fs::{Advice, fadvise};
 
 use crate::measure::{Cost, run};
 use crate::real;
@@ -72,29 +74,44 @@ fn tshark(corpus: &Written, lean: bool) -> Command {
     command
 }
 
-fn best(runs: usize, mut one: impl FnMut() -> Result<Cost, String>) -> Result<Vec<Cost>, String> {
-    let mut costs = (0..runs).map(|_| one()).collect::<Result<Vec<_>, _>>()?;
-    costs.sort_by_key(|cost| cost.wall);
-    Ok(costs)
-}
-
 fn measured(command: &mut Command, accept: impl Fn(Option<i32>) -> bool) -> Result<Cost, String> {
     let cost = run(command).map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if accept(cost.status.code()) { Ok(cost) } else { Err(format!("{command:?} ended with {}", cost.status)) }
 }
 
-fn row(name: &str, costs: &[Cost]) -> f64 {
-    let (first, middle, last) = (costs[0], costs[(costs.len() - 1) / 2], costs[costs.len() - 1]);
-    let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
-    println!(
-        "  {name:<24} {:>9.1} ms (min {:.1}, max {:.1})   cpu {:>9.1} ms   peak {:>7.1} MiB",
-        middle.wall.as_secs_f64() * 1e3,
-        first.wall.as_secs_f64() * 1e3,
-        last.wall.as_secs_f64() * 1e3,
-        middle.cpu.as_secs_f64() * 1e3,
-        memory as f64 / f64::from(1 << 20),
-    );
-    middle.wall.as_secs_f64()
+/// Runs of one command.
+struct Runs {
+    name: &'static str,
+    costs: Vec<Cost>,
+}
+
+impl Runs {
+    const fn of(name: &'static str) -> Self {
+        Self { name, costs: Vec::new() }
+    }
+
+    /// The median of an odd number of runs.
+    fn median(&self) -> Option<&Cost> {
+        self.costs.get(self.costs.len() / 2)
+    }
+
+    /// Prints the median, in wall time, and what else there was; gives the median in seconds.
+    fn row(&mut self) -> f64 {
+        self.costs.sort_by_key(|cost| cost.wall);
+        let wall = |cost: Option<&Cost>| cost.map_or(0.0, |cost| cost.wall.as_secs_f64());
+        let memory = self.costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
+        let middle = wall(self.median());
+        println!(
+            "  {:<24} {:>9.1} ms (min {:.1}, max {:.1})   cpu {:>9.1} ms   peak {:>7.1} MiB",
+            self.name,
+            middle * 1e3,
+            wall(self.costs.first()) * 1e3,
+            wall(self.costs.last()) * 1e3,
+            self.median().map_or(0.0, |cost| cost.cpu.as_secs_f64()) * 1e3,
+            memory as f64 / f64::from(1 << 20),
+        );
+        middle
+    }
 }
 
 /// Makes a corpus in a process of its own: a child's peak memory counts what its parent held when it began.
@@ -112,33 +129,48 @@ fn made_apart(kind: &str, requests: u64, dir: &Path) -> Result<Written, String> 
     })
 }
 
-/// Waits until a capture is on disk, and gives it a time at which nobody writes to it any more: h2watch reads a file that has just
-/// changed instead of mapping it.
+/// Puts a capture into the state of one that lies on disk and was read before: nobody writes to it any more (h2watch reads a file that has
+/// just changed instead of mapping it), and the system holds it in memory as reading leaves it there. A file that was just written lies
+/// there in single pages, over which every reader takes longer.
 fn settle(capture: &Path) -> Result<(), String> {
     let aged = SystemTime::now() - Duration::from_secs(60);
-    let settled = File::options().append(true).open(capture).and_then(|file| {
+    let settled = File::options().read(true).append(true).open(capture).and_then(|mut file| {
         file.sync_all()?;
-        file.set_modified(aged)
+        file.set_modified(aged)?;
+        fadvise(&file, 0, None, Advice::DontNeed)?;
+        io::copy(&mut file, &mut io::sink())
     });
-    settled.map_err(|error| format!("cannot settle {}: {error}", capture.display()))
+    settled.map(|_| ()).map_err(|error| format!("cannot settle {}: {error}", capture.display()))
 }
 
-/// Measures one corpus. `codes`: the exit statuses that mean it was read.
+/// Measures one corpus: rounds of every command in turn, so that what else the machine does meets all of them. `codes`: the exit
+/// statuses that mean it was read.
 fn one(corpus: &Written, codes: &[i32], quick: bool, with_tshark: bool) -> Result<(), String> {
+    /// Runs of h2watch in a round; one of tshark takes many times as long.
+    const OURS: u32 = 7;
     let bytes = fs::metadata(&corpus.capture).map(|data| data.len()).unwrap_or(0);
     println!("{}: {:.1} MB, {} requests, {} refused", corpus.name, bytes as f64 / 1e6, corpus.requests, corpus.refused);
     let read = |code: Option<i32>| code.is_some_and(|code| codes.contains(&code));
-    measured(&mut h2watch(corpus), read)?;
-    let ours = best(5, || measured(&mut h2watch(corpus), read))?;
-    let single = best(5, || measured(h2watch(corpus).args(["--threads", "1"]), read))?;
-    let us = row("h2watch", &ours);
-    row("h2watch --threads 1", &single);
+    let (mut ours, mut single) = (Runs::of("h2watch"), Runs::of("h2watch --threads 1"));
+    let (mut all, mut lean) = (Runs::of("tshark -Y"), Runs::of("tshark -Y, lean"));
+    for _ in 0..if quick { 1 } else { 3 } {
+        settle(&corpus.capture)?;
+        measured(&mut h2watch(corpus), read)?;
+        for _ in 0..OURS {
+            ours.costs.push(measured(&mut h2watch(corpus), read)?);
+        }
+        for _ in 0..OURS {
+            single.costs.push(measured(h2watch(corpus).args(["--threads", "1"]), read)?);
+        }
+        if with_tshark {
+            all.costs.push(measured(&mut tshark(corpus, false), |code| code == Some(0))?);
+            lean.costs.push(measured(&mut tshark(corpus, true), |code| code == Some(0))?);
+        }
+    }
+    let us = ours.row();
+    single.row();
     if with_tshark {
-        let runs = if quick { 1 } else { 2 };
-        let all = best(runs, || measured(&mut tshark(corpus, false), |code| code == Some(0)))?;
-        let lean = best(runs, || measured(&mut tshark(corpus, true), |code| code == Some(0)))?;
-        let them = row("tshark -Y", &all).min(row("tshark -Y, lean", &lean));
-        println!("  ratio to the faster tshark: {:.0}x", them / us);
+        println!("  ratio to the faster tshark: {:.0}x", all.row().min(lean.row()) / us);
     }
     Ok(())
 }
@@ -156,7 +188,6 @@ pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
     let scale = if quick { 10 } else { 1 };
     for (kind, requests) in [("large", 18_000), ("large64k", 18_000), ("small", 300_000)] {
         let corpus = made_apart(kind, requests / scale, dir)?;
-        settle(&corpus.capture)?;
         one(&corpus, &[1], quick, with_tshark)?;
     }
     if let Some(tool) = real::lacking() {
@@ -169,7 +200,6 @@ pub fn run_all(quick: bool, dir: &Path) -> Result<(), String> {
             // Nobody refuses here; the end of the capture may leave too little to be sure.
             Ok((capture, keys)) => {
                 let corpus = Written { name: name.to_owned(), capture, keys, requests, refused: 0 };
-                settle(&corpus.capture)?;
                 one(&corpus, &[0, 1, 4], quick, with_tshark)?;
             }
             Err(error) => println!("{name}: {error}"),
