@@ -53,7 +53,7 @@ pub const BATCH_BYTES: usize = 1 << 20;
 
 /// Batches that may be in use at a time: the pages of a mapped file that a batch covered are given back when this many further batches
 /// have been filled. Reading a slice of an older batch is still right, it only costs reading the page again.
-pub const BATCHES_IN_FLIGHT: usize = 5;
+pub const BATCHES_IN_FLIGHT: usize = 4;
 
 /// Yields packets in time order. `'m`: what the packets' bytes may be borrowed from beyond the batch.
 pub trait Source<'m> {
