@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use h2watch_tests::traffic::{Corpus, large, small};
 use rustix::fs::{Advice, fadvise};
 
+use crate::cores;
 use crate::measure::{Cost, run};
 use crate::real;
 
@@ -153,8 +154,10 @@ fn one(corpus: &Written, codes: &[i32], quick: bool, with_tshark: bool) -> Resul
     let read = |code: Option<i32>| code.is_some_and(|code| codes.contains(&code));
     let (mut ours, mut single) = (Runs::of("h2watch"), Runs::of("h2watch --threads 1"));
     let (mut all, mut lean) = (Runs::of("tshark -Y"), Runs::of("tshark -Y, lean"));
+    let mut shared = 0;
     for _ in 0..if quick { 1 } else { 3 } {
         settle(&corpus.capture)?;
+        shared += u32::from(!cores::wait());
         measured(&mut h2watch(corpus), read)?;
         for _ in 0..OURS {
             ours.costs.push(measured(&mut h2watch(corpus), read)?);
@@ -168,6 +171,9 @@ fn one(corpus: &Written, codes: &[i32], quick: bool, with_tshark: bool) -> Resul
         }
     }
     let us = ours.row();
+    if shared > 0 {
+        println!("  in {shared} of the rounds the machine's processors shared one core");
+    }
     single.row();
     if with_tshark {
         println!("  ratio to the faster tshark: {:.0}x", all.row().min(lean.row()) / us);

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask help`.
 
 mod bench;
+mod cores;
 mod ebpf;
 mod fuzz;
 mod kernels;
