@@ -74,6 +74,7 @@ enum Format {
 pub(super) struct Capture<'m> {
     pub(super) feed: Feed<'m>,
     format: Format,
+    /// The next packet, where it was found and left.
     head: Option<Head>,
     ended: bool,
     /// Decryption Secrets Blocks are delivered.
@@ -103,20 +104,28 @@ impl<'m> Capture<'m> {
         }
     }
 
-    /// The next packet, which stays where it is.
+    /// The next packet, to be [taken](Self::take) or [left](Self::leave); `None` at the end.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<&Head> {
-        if self.head.is_none() && !self.ended {
-            self.find();
+    pub(super) fn next(&mut self) -> Option<Head> {
+        if let Some(head) = self.head.take() {
+            return Some(head);
         }
-        self.head.as_ref()
+        if let Format::Pcap(pcap) = &self.format
+            && let Some(head) = pcap.packet(self.feed.bytes())
+        {
+            return Some(head);
+        }
+        self.find()
     }
 
-    /// Moves the next packet into `batch`; its captured length, or `None` at the end.
+    /// The packet that [`next`](Self::next) gave stays the next one.
+    pub(super) fn leave(&mut self, head: Head) {
+        self.head = Some(head);
+    }
+
+    /// Moves the packet that [`next`](Self::next) gave into `batch`.
     #[inline]
-    pub(super) fn take(&mut self, batch: &mut PacketBatch<'m>) -> Option<usize> {
-        self.peek()?;
-        let head = self.head.take()?;
+    pub(super) fn take(&mut self, head: Head, batch: &mut PacketBatch<'m>) {
         let data = match self.feed.lasting(head.offset, head.len) {
             Some(bytes) => Bytes::Lasting(bytes),
             None => {
@@ -134,11 +143,10 @@ impl<'m> Capture<'m> {
             shortened: false,
         });
         self.feed.take(head.consumed);
-        Some(head.len)
     }
 
-    fn find(&mut self) {
-        loop {
+    fn find(&mut self) -> Option<Head> {
+        while !self.ended {
             let bytes = self.feed.bytes();
             let step = match &mut self.format {
                 Format::Pcap(pcap) => pcap.step(bytes),
@@ -147,7 +155,8 @@ impl<'m> Capture<'m> {
                     if self.recognise() {
                         continue;
                     }
-                    return self.end();
+                    self.end();
+                    continue;
                 }
             };
             match step {
@@ -155,8 +164,7 @@ impl<'m> Capture<'m> {
                     if self.link != Some(head.link) {
                         self.see_link(head.link);
                     }
-                    self.head = Some(head);
-                    return;
+                    return Some(head);
                 }
                 Step::Need(bytes) => {
                     if !self.want(bytes) {
@@ -164,7 +172,7 @@ impl<'m> Capture<'m> {
                             self.cut_secrets();
                             self.cut();
                         }
-                        return self.end();
+                        self.end();
                     }
                 }
                 Step::Secrets { offset, len, consumed } => {
@@ -181,22 +189,23 @@ impl<'m> Capture<'m> {
                 }
                 Step::Skip(bytes) => {
                     if !self.skip(bytes) {
-                        return self.end();
+                        self.end();
                     }
                 }
                 Step::Odd(what, bytes) => {
                     self.faults.note(format!("{what} at byte {}", self.feed.offset()));
                     if !self.skip(bytes) {
-                        return self.end();
+                        self.end();
                     }
                 }
                 Step::Damage(what) => {
                     let at = self.feed.offset();
                     self.faults.note(format!("damaged at byte {at}: {what}; nothing after it was read"));
-                    return self.end();
+                    self.end();
                 }
             }
         }
+        None
     }
 
     /// Tells the format by the first bytes; false when it is none.

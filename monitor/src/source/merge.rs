@@ -49,15 +49,15 @@ impl<'m> CaptureSource<'m> {
         for (index, input) in self.inputs.iter().enumerate() {
             let peek = several && input.is_file();
             let Some(mut capture) = input.capture(self.report, !peek) else { continue };
-            let first = capture.peek().map(|head| head.time);
-            match first {
-                Some(time) if peek => {
+            match capture.next() {
+                Some(head) if peek => {
                     capture.feed.release_all();
-                    self.queue.push(Reverse((time, index)));
+                    self.queue.push(Reverse((head.time, index)));
                 }
-                Some(time) => {
+                Some(head) => {
+                    capture.leave(head);
                     self.open(index, capture);
-                    self.queue.push(Reverse((time, index)));
+                    self.queue.push(Reverse((head.time, index)));
                 }
                 None => {
                     self.open(index, capture);
@@ -103,17 +103,19 @@ impl<'m> CaptureSource<'m> {
         }
         let Some(Slot::Open(reading)) = self.slots.get_mut(index) else { return true };
         loop {
-            let Some(head) = reading.capture.peek() else {
+            let Some(head) = reading.capture.next() else {
                 self.close(index, batch);
                 return true;
             };
             let full = batch.packets.len() >= BATCH_PACKETS || *bytes >= BATCH_BYTES;
             if full || next.is_some_and(|next| next < (head.time, index)) {
                 self.queue.push(Reverse((head.time, index)));
+                reading.capture.leave(head);
                 reading.between(batch);
                 return !full;
             }
-            *bytes += reading.capture.take(batch).unwrap_or(0);
+            *bytes += head.len;
+            reading.capture.take(head, batch);
         }
     }
 }

@@ -59,29 +59,42 @@ impl Pcap {
 
     #[inline]
     pub(super) fn step(&self, input: &[u8]) -> Step {
-        let Some(header) = input.first_chunk::<16>() else { return Step::Need(self.header) };
-        let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3] = *header;
-        let seconds = u64::from(self.order.word([s0, s1, s2, s3]));
-        let fraction = u64::from(self.order.word([f0, f1, f2, f3]));
-        let captured = self.order.word([c0, c1, c2, c3]);
+        let Some((captured, head)) = self.head(input) else { return Step::Need(self.header) };
         if captured > MAX_PACKET {
             return Step::Damage(format!("a packet claims {captured} bytes"));
         }
         if captured == 0 && Self::begins_again(input) {
             return Step::Damage("another capture begins here (files put together with cat?)".to_owned());
         }
-        let len = captured as usize;
-        let consumed = self.header + len;
-        if input.len() < consumed {
-            return Step::Need(consumed);
+        if input.len() < head.consumed {
+            return Step::Need(head.consumed);
         }
-        Step::Packet(Head {
+        Step::Packet(head)
+    }
+
+    /// The packet that `input` begins with, where it is a whole one and there is nothing to say of it, as of almost all.
+    #[inline]
+    pub(super) fn packet(&self, input: &[u8]) -> Option<Head> {
+        let (captured, head) = self.head(input)?;
+        ((1..=MAX_PACKET).contains(&captured) && head.consumed <= input.len()).then_some(head)
+    }
+
+    /// What a packet's header says: how many bytes were captured, and where they are.
+    #[inline]
+    fn head(&self, input: &[u8]) -> Option<(u32, Head)> {
+        let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3] = *input.first_chunk::<16>()?;
+        let seconds = u64::from(self.order.word([s0, s1, s2, s3]));
+        let fraction = u64::from(self.order.word([f0, f1, f2, f3]));
+        let captured = self.order.word([c0, c1, c2, c3]);
+        let len = captured as usize;
+        let head = Head {
             time: Time(seconds * 1_000_000_000 + fraction * self.unit),
             link: self.link,
             wire_len: self.order.word([w0, w1, w2, w3]).max(captured),
             offset: self.header,
             len,
-            consumed,
-        })
+            consumed: self.header + len,
+        };
+        Some((captured, head))
     }
 }
