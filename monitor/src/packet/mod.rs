@@ -49,14 +49,16 @@ impl Decoder {
         out.plaintext.iter_mut().for_each(Vec::clear);
         mem::swap(&mut raw.arena, &mut out.arena);
         raw.arena.clear();
-        let mut plaintext = raw.plaintext.drain(..).peekable();
+        let mut plaintext = raw.plaintext.drain(..);
+        let mut next = plaintext.next();
         for packet in &raw.packets {
-            while let Some(earlier) = plaintext.next_if(|plaintext| plaintext.time < packet.time) {
+            while let Some(earlier) = next.take_if(|next| next.time < packet.time) {
                 self.plaintext(earlier, out);
+                next = plaintext.next();
             }
             self.packet(packet, out);
         }
-        plaintext.for_each(|plaintext| self.plaintext(plaintext, out));
+        next.into_iter().chain(plaintext).for_each(|plaintext| self.plaintext(plaintext, out));
         raw.packets.clear();
         out.now = self.now;
         self.counts.fragments_lost = self.fragments.lost;
