@@ -190,9 +190,8 @@ struct Queue<'m> {
     sent: VecDeque<Sent<'m>>,
     /// The number of the first in `sent`.
     first: u64,
-    /// Threads that sleep until there is more to do, and whether the caller's does until a job was done: to wake nobody costs time, too.
+    /// Threads that sleep until something changes: to wake nobody costs time, too.
     asleep: usize,
-    caller_asleep: bool,
     /// No more jobs come, or a thread has panicked.
     closed: bool,
 }
@@ -251,12 +250,10 @@ impl<'m> Queue<'m> {
 /// What the threads share.
 struct Pool<'m> {
     queue: Mutex<Queue<'m>>,
-    /// Grows with every change of the queue that somebody may wait for.
+    /// Grows with every change of the queue that somebody may wait for: there is more to do, or a thing was done.
     changes: AtomicU64,
-    /// There is more to do.
-    more: Condvar,
-    /// A job was done.
-    done: Condvar,
+    /// Wakes who sleeps until the next change.
+    change: Condvar,
 }
 
 impl<'m> Pool<'m> {
@@ -268,15 +265,12 @@ impl<'m> Pool<'m> {
     fn changed(&self, queue: &Queue<'m>) {
         self.changes.fetch_add(1, Ordering::Release);
         if queue.asleep > 0 {
-            self.more.notify_all();
-        }
-        if queue.caller_asleep {
-            self.done.notify_all();
+            self.change.notify_all();
         }
     }
 
     /// Waits for a change. While jobs are on their way the next is close: to sleep and be woken would take longer.
-    fn wait<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>, caller: bool) -> MutexGuard<'p, Queue<'m>> {
+    fn wait<'p>(&'p self, mut queue: MutexGuard<'p, Queue<'m>>) -> MutexGuard<'p, Queue<'m>> {
         /// Looks at the changes before a thread sleeps: some ten microseconds.
         const LOOKS: u32 = 500;
         let seen = self.changes.load(Ordering::Acquire);
@@ -294,19 +288,13 @@ impl<'m> Pool<'m> {
         if changed() || queue.closed {
             return queue;
         }
-        if caller {
-            queue.caller_asleep = true;
-            queue = self.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.caller_asleep = false;
-        } else {
-            queue.asleep += 1;
-            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.asleep -= 1;
-        }
+        queue.asleep += 1;
+        queue = self.change.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        queue.asleep -= 1;
         queue
     }
 
-    /// Does one thing, and gives the queue as it is then; `None`: there is nothing that could be done now.
+    /// Does one thing, and gives the queue as it is then; `false`: there is nothing that could be done now.
     fn step<'p>(&'p self, thread: usize, mut queue: MutexGuard<'p, Queue<'m>>) -> (MutexGuard<'p, Queue<'m>>, bool) {
         let Some((Unit { number, job, unlocks, .. }, mut bench)) = queue.next(thread) else {
             return self.decode(queue);
@@ -346,7 +334,7 @@ impl<'m> Pool<'m> {
                 if queue.closed {
                     return;
                 }
-                queue = self.wait(queue, false);
+                queue = self.wait(queue);
             }
         }
     }
@@ -401,11 +389,9 @@ impl<'m> Workers<'m> {
             sent: VecDeque::new(),
             first: 0,
             asleep: 0,
-            caller_asleep: false,
             closed: false,
         };
-        let pool =
-            Pool { queue: Mutex::new(queue), changes: AtomicU64::new(0), more: Condvar::new(), done: Condvar::new() };
+        let pool = Pool { queue: Mutex::new(queue), changes: AtomicU64::new(0), change: Condvar::new() };
         let pool = Arc::new(pool);
         let others = threads.clamp(1, Limits::SHARDS) - 1;
         for thread in CALLER + 1..=others {
@@ -467,7 +453,7 @@ impl<'m> Workers<'m> {
                 if queue.closed {
                     break; // A thread has panicked: what there is keeps the caller going until the scope passes that on.
                 }
-                queue = pool.wait(queue, true);
+                queue = pool.wait(queue);
             }
         }
         let Sent { job, packets, mut shards, counts, .. } = queue.sent.pop_front()?;

@@ -156,7 +156,7 @@ impl<'m> Capture<'m> {
                         continue;
                     }
                     self.end();
-                    continue;
+                    break;
                 }
             };
             match step {
