@@ -73,6 +73,8 @@ struct Ends {
 #[derive(Debug)]
 pub(crate) struct Table<'m> {
     index: HashTable<u32>,
+    /// The flow that was found last: mostly the next segment is of the same one.
+    recent: u32,
     slots: Vec<Slot<'m>>,
     free: Vec<u32>,
     light: Ends,
@@ -87,13 +89,18 @@ const fn spread(hash: u64) -> u64 {
 impl<'m> Table<'m> {
     pub(crate) const fn new() -> Self {
         const EMPTY: Ends = Ends { newest: NONE, oldest: NONE, len: 0 };
-        Self { index: HashTable::new(), slots: Vec::new(), free: Vec::new(), light: EMPTY, heavy: EMPTY }
+        Self { index: HashTable::new(), recent: NONE, slots: Vec::new(), free: Vec::new(), light: EMPTY, heavy: EMPTY }
     }
 
     /// The flow of a name.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, is: impl Fn(&Name) -> bool) -> Option<u32> {
-        self.index.find(spread(hash), |&at| self.get(at).is_some_and(|slot| is(&slot.name))).copied()
+    pub(crate) fn find(&mut self, hash: u64, is: impl Fn(&Name) -> bool) -> Option<u32> {
+        if self.get(self.recent).is_some_and(|slot| slot.hash == hash && is(&slot.name)) {
+            return Some(self.recent);
+        }
+        let at = *self.index.find(spread(hash), |&at| self.get(at).is_some_and(|slot| is(&slot.name)))?;
+        self.recent = at;
+        Some(at)
     }
 
     pub(crate) fn get(&self, at: u32) -> Option<&Slot<'m>> {
@@ -137,6 +144,9 @@ impl<'m> Table<'m> {
 
     /// The name no longer leads to the flow, which stays.
     pub(crate) fn unname(&mut self, at: u32) {
+        if self.recent == at {
+            self.recent = NONE;
+        }
         if let Some(slot) = self.slots.get(at as usize)
             && let Ok(entry) = self.index.find_entry(spread(slot.hash), |&other| other == at)
         {
@@ -260,6 +270,22 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_that_lost_its_name_is_not_found_again() {
+        let mut table = Table::new();
+        let is = |name: &Name| *name == key(1);
+        let first = table.insert(1 << 32, key(1), ConnectionId(1), Time(0));
+        assert_eq!(table.find(1 << 32, is), Some(first));
+        table.unname(first);
+        assert_eq!(table.find(1 << 32, is), None);
+        let second = table.insert(1 << 32, key(1), ConnectionId(2), Time(0));
+        assert_eq!(table.find(1 << 32, is), Some(second));
+        table.remove(second);
+        assert_eq!(table.find(1 << 32, is), None);
+        let third = table.insert(2 << 32, key(2), ConnectionId(3), Time(0));
+        assert_eq!((table.find(1 << 32, is), table.find(2 << 32, |name| *name == key(2))), (None, Some(third)));
+    }
+
+    #[test]
     fn the_oldest_is_the_one_without_a_packet_for_longest() {
         let mut table = Table::new();
         let flows: Vec<u32> =
@@ -267,6 +293,7 @@ mod tests {
         table.touch(flows[0], Time(9));
         table.shift(flows[2], List::Heavy);
         table.remove(flows[3]);
+        assert_eq!(table.find(1 << 32, |name| *name == key(1)), Some(flows[1]));
         assert_eq!(table.find(1 << 32, |name| *name == key(1)), Some(flows[1]));
         assert_eq!(table.find(3 << 32, |name| *name == key(3)), None);
         assert_eq!((table.len(List::Light), table.len(List::Heavy)), (3, 1));
