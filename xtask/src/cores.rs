@@ -22,7 +22,7 @@ pub fn wait() -> bool {
 
 /// How much longer the same work takes on two threads, each of which does all of it, than on one.
 fn slowdown() -> f64 {
-    let one = timed(|| work());
+    let one = timed(work);
     let two = timed(|| {
         thread::scope(|scope| {
             scope.spawn(work);
